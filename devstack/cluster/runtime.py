@@ -101,7 +101,7 @@ class BehaviourSource(Protocol):
 
 @dataclass
 class NodeContext:
-    """What the node package is given: `async def start_node(context: NodeContext) -> PodRuntime` in devstack.cluster.node.
+    """What `async def start_node(context: NodeContext) -> PodRuntime` in devstack.cluster.node is given.
 
     `options` is ClusterConfig.node_options, whose keys the node package defines.  `issue_token(namespace, service
     account, audiences, seconds, pod)` makes a token for projected volumes.  `ca_pem` is the text of kube-root-ca.crt.
