@@ -1,0 +1,53 @@
+# The commands of this repository. `make help` lists them.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.13 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STATE  ?= .devstack
+# Parallel test processes; the suite is written for any number.
+JOBS   ?= 2
+
+.PHONY: help run test lint format bench conformance check-config docs peers clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+	  else echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; fi; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+peers: ## install the programs that run and tests use from apt, where this is permitted
+	@sh devstack/peers.sh
+
+run: $(VENV)/.installed peers ## start the development stack and pyos, show one session, serve until Ctrl-C (ONCE=1: stop after it)
+	@$(BIN)/python -m devstack run --state $(STATE) $(if $(ONCE),--once)
+
+test: $(VENV)/.installed peers ## run the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: $(VENV)/.installed ## formatting, lint, types and layer contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed peers ## measure requests on a stack of its own (SCENARIO=name for one)
+	$(BIN)/python -m bench $(SCENARIO)
+
+docs: $(VENV)/.installed ## write the generated pages of docs/ anew
+	$(BIN)/python -m oc.od.settings.reference > docs/configuration.md
+
+check-config: $(VENV)/.installed ## check od.config, or FILE=path
+	$(BIN)/python od.py --check-config $(FILE)
+
+clean: ## remove what run and test made, and the virtual environment
+	rm -rf $(VENV) $(STATE) logs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

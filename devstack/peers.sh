@@ -1,0 +1,24 @@
+#!/bin/sh
+# Install the programs that `make run` and `make test` use from Debian's packages, when that is permitted.
+# Nothing here is needed to serve: without memcached a single replica keeps its cache in the process.
+set -u
+missing=""
+command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+[ -z "$missing" ] && exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "not installed:$missing (install with your package manager for the full stack)"
+  exit 0
+fi
+if [ "$(id -u)" = 0 ]; then
+  sudo=""
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+  sudo="sudo -n"
+else
+  echo "not installed:$missing (for the full stack: apt-get install$missing)"
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of package names
+{ $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing; } >/dev/null 2>&1 ||
+  echo "could not install:$missing"
+exit 0
