@@ -12,7 +12,7 @@ import asyncio
 import bisect
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from devstack.cluster.objects import Clock, Object, copy_json, encode, timestamp, utcnow
@@ -132,6 +132,7 @@ class Table:
         self.compacted = FIRST_VERSION
         self.subscribers: set[Subscription] = set()
         self.count = 0
+        self.changed = 0
 
     def find(self, namespace: str, name: str) -> Item | None:
         return self.items.get(namespace, {}).get(name)
@@ -185,6 +186,7 @@ class Table:
                 _index(index, key, item, add=True)
 
     def record(self, change: Change) -> None:
+        self.changed = change.item.version
         if self.history.maxlen is not None and len(self.history) == self.history.maxlen:
             self.compacted = self.history[0].item.version
         self.history.append(change)
@@ -234,7 +236,7 @@ class Store:
         """The objects of one namespace, or of all with None, ordered by namespace and name; read-only."""
         return [item.obj for item in self.table(kind).ordered(namespace)]
 
-    def owned_by(self, uid: str) -> list[tuple[str, str, str]]:
+    def owned_by(self, uid: str) -> Sequence[tuple[str, str, str]]:
         """(kind, namespace, name) of what names this uid in its ownerReferences."""
         return sorted(self._owned.get(uid, ()))
 
@@ -280,7 +282,8 @@ class Store:
         if kind in GENERATION_KINDS and obj.get("spec") != item.obj.get("spec"):
             metadata["generation"] = int(item.obj["metadata"].get("generation", 1)) + 1
         if remove_done and is_done(kind, obj):
-            return self._delete(kind, item, obj)
+            self._delete(kind, item)
+            return obj
         return self._write(kind, MODIFIED, obj).obj
 
     def remove(self, kind: str, namespace: str | None, name: str) -> Object | None:
@@ -299,7 +302,11 @@ class Store:
                 obj["metadata"]["deletionGracePeriodSeconds"] = 0
 
             return self.update(kind, namespace, name, mark)
-        return self._delete(kind, item, item.obj)
+        return self._delete(kind, item)
+
+    def remove_now(self, kind: str, item: Item) -> Object:
+        """Take the object out whatever its finalizers; the answer is its last state with the deletion's version."""
+        return self._delete(kind, item)
 
     def next_version(self) -> int:
         self.version += 1
@@ -315,12 +322,12 @@ class Store:
         table.record(Change(type_, item, previous))
         return item
 
-    def _delete(self, kind: str, item: Item, last: Object) -> Object:
+    def _delete(self, kind: str, item: Item) -> Object:
         table = self.table(kind)
         table.drop(item)
         self._index_owners(kind, item, None)
         version = self.next_version()
-        last = {**last, "metadata": {**last["metadata"], "resourceVersion": str(version)}}
+        last = {**item.obj, "metadata": {**item.obj["metadata"], "resourceVersion": str(version)}}
         table.record(Change(DELETED, Item(last, version), item))
         return last
 
@@ -343,17 +350,16 @@ class Store:
         table.subscribers.add(subscription)
         return subscription
 
-    def since(self, kind: str, version: int) -> list[Change]:
+    def since(self, kind: str, version: int) -> Sequence[Change]:
         """The changes after a resourceVersion.  Raises CompactedError when the history does not reach that far back."""
         table = self.table(kind)
         if version < table.compacted:
             raise CompactedError
-        changes: list[Change] = []
+        changes: deque[Change] = deque()
         for change in reversed(table.history):
             if change.item.version <= version:
                 break
-            changes.append(change)
-        changes.reverse()
+            changes.appendleft(change)
         return changes
 
     def compact(self) -> None:
