@@ -1,0 +1,93 @@
+"""Bounded lanes for long requests, so that they cannot take every worker thread.
+
+The HTTP server gives each request a thread. A lane admits ``size`` requests at once and lets ``queue`` more wait, each
+holding its thread; whatever comes on top is refused at once. The server is given ``server.thread_pool`` threads for
+short requests plus one thread for each place in a lane, so a short request always finds a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from oc.errors import UnavailableError
+
+
+class Lane:
+    """At most ``size`` callers inside, at most ``queue`` waiting, each for at most ``patience`` seconds."""
+
+    def __init__(self, name: str, size: int, queue: int, patience: float = 60.0, retry_after: int = 5) -> None:
+        self.name = name
+        self.size = size
+        self.queue = queue
+        self._patience = patience
+        self._retry_after = retry_after
+        self._inside = 0
+        self._waiting = 0
+        self._condition = threading.Condition()
+
+    @property
+    def capacity(self) -> int:
+        """Threads that this lane can hold."""
+        return self.size + self.queue
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many are inside, and how many wait."""
+        with self._condition:
+            return self._inside, self._waiting
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Hold a place. Raises UnavailableError (503) when the lane and its queue are full, or patience ends."""
+        self._acquire()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._inside -= 1
+                self._condition.notify()
+
+    def _acquire(self) -> None:
+        with self._condition:
+            if self._inside >= self.size:
+                self._wait()
+            self._inside += 1
+
+    def _wait(self) -> None:
+        if self._waiting >= self.queue:
+            raise self._full()
+        self._waiting += 1
+        try:
+            if not self._condition.wait_for(lambda: self._inside < self.size, self._patience):
+                raise self._full()
+        finally:
+            self._waiting -= 1
+
+    def _full(self) -> UnavailableError:
+        return UnavailableError("the service is busy, please try again", retry_after=self._retry_after)
+
+
+LaunchLane = Lane
+
+
+def default_lanes(thread_pool: int) -> Mapping[str, Lane]:
+    """The lanes of the API, sized from ``server.thread_pool`` (the threads kept for short requests).
+
+    launch: desktops and applications, which block for minutes while the cluster works: 4 x running, 4 x waiting.
+    login: directories and authorization servers, which may block for seconds. work: operators' long requests.
+    """
+    short = max(1, thread_pool)
+    lanes = (
+        Lane("launch", 4 * short, 4 * short),
+        Lane("login", 2 * short, 2 * short, patience=20.0),
+        Lane("work", short, short),
+    )
+    return MappingProxyType({lane.name: lane for lane in lanes})
+
+
+def pool_size(thread_pool: int, lanes: Mapping[str, Lane]) -> int:
+    """Threads the HTTP server needs: those for short requests, and one for each place in a lane."""
+    return max(1, thread_pool) + sum(lane.capacity for lane in lanes.values())
