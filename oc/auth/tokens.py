@@ -63,7 +63,7 @@ class UserTokenSettings(Protocol):
     @property
     def public_key_file(self) -> str | Path: ...
     @property
-    def previous_public_key_file(self) -> str | Path | None: ...
+    def public_key_file_previous(self) -> str | Path | None: ...
 
 
 class DesktopTokenSettings(Protocol):
@@ -135,8 +135,8 @@ class UserTokens:
         public = load_public_key(settings.public_key_file, purpose)
         check_pair(self._private, public, purpose)
         self._public: tuple[RSAPublicKey, ...] = (public,)
-        if settings.previous_public_key_file:
-            self._public += (load_public_key(settings.previous_public_key_file, purpose),)
+        if settings.public_key_file_previous:
+            self._public += (load_public_key(settings.public_key_file_previous, purpose),)
 
     def issue(self, identity: Identity) -> str:
         """A new token for ``identity``, valid from now for ``expire_in`` seconds.

@@ -1,0 +1,28 @@
+"""The ways to prove who one is. A provider belongs to a manager and is made from its dict in the configuration.
+
+``PROVIDER_MAKERS`` says which class serves which manager: a new kind of login registers there and needs no change
+anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError
+from oc.auth.providers.implicit import make_implicit
+
+ProviderMaker = Callable[[str, Mapping[str, Any], ProviderContext], Provider]
+"""Makes a provider from its name and dict; raises ProviderError when the dict cannot be used."""
+
+PROVIDER_MAKERS: Final[Mapping[str, ProviderMaker]] = {"implicit": make_implicit}
+
+__all__ = [
+    "PROVIDER_MAKERS",
+    "Account",
+    "Attempt",
+    "Provider",
+    "ProviderContext",
+    "ProviderError",
+    "ProviderMaker",
+]
