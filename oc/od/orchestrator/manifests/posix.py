@@ -33,15 +33,15 @@ def resolve_account(
 
 def generic_account(settings: Settings) -> PosixAccount:
     """The account of the configuration, for users without one."""
-    desktop = settings.desktop
+    account = settings.account
     return PosixAccount(
-        cn=desktop.username,
-        uid=desktop.username.lower(),
-        gid=desktop.groupname.lower(),
-        uidNumber=desktop.userid,
-        gidNumber=desktop.groupid,
-        homeDirectory=desktop.userhomedirectory,
-        loginShell=desktop.shell,
+        cn=account.username,
+        uid=account.username.lower(),
+        gid=account.groupname.lower(),
+        uidNumber=account.userid,
+        gidNumber=account.groupid,
+        homeDirectory=account.userhomedirectory,
+        loginShell=account.shell,
     )
 
 
@@ -57,7 +57,7 @@ def account_from_secret(data: Mapping[str, bytes], settings: Settings) -> PosixA
             uidNumber=int(data["uidNumber"]),
             gidNumber=int(data["gidNumber"]),
             homeDirectory=text.get("homeDirectory") or "",
-            loginShell=text.get("loginShell") or settings.desktop.shell,
+            loginShell=text.get("loginShell") or settings.account.shell,
             description=text.get("description", ""),
             gecos=text.get("gecos", ""),
             groups=tuple(_group(item) for item in json.loads(data.get("groups") or b"[]") or []),
@@ -118,5 +118,5 @@ def home_directory(settings: Settings, posix: PosixAccount) -> str:
     usable = given.startswith("/") and ":" not in given and not any(ord(c) < 32 for c in given)
     path = posixpath.normpath(given) if usable else "/"
     if path.strip("/") == "":
-        path = posixpath.normpath(posixpath.join(settings.desktop.homerootdirectory, posix.uid))
+        path = posixpath.normpath(posixpath.join(settings.account.homerootdirectory, posix.uid))
     return "/" + path.lstrip("/")

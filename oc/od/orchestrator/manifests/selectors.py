@@ -15,7 +15,7 @@ from oc.od.settings import Settings
 
 def provider_is_bound(settings: Settings, identity: Identity) -> bool:
     """True when objects of this user id made by another provider are not this user's."""
-    return settings.desktop.authproviderneverchange or _is_implicit(settings, identity.provider)
+    return settings.desktop.authproviderneverchange or is_implicit(settings, identity.provider)
 
 
 def _implicit(settings: Settings) -> list[str]:
@@ -24,7 +24,8 @@ def _implicit(settings: Settings) -> list[str]:
     return sorted({labels.provider_label(name) for name in manager.providers}) if manager else []
 
 
-def _is_implicit(settings: Settings, provider: str) -> bool:
+def is_implicit(settings: Settings, provider: str) -> bool:
+    """True for a provider of the manager ``implicit``, whose callers may choose their user id."""
     return provider == "anonymous" or labels.provider_label(provider) in _implicit(settings)
 
 

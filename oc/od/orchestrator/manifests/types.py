@@ -62,14 +62,12 @@ class SecretRef:
     """A secret of the user that exists in the namespace.
 
     kind: the part of its Kubernetes type after ``/`` (``localaccount``, ``vnc``, ``kerberos``, ``cifs`` ...).
-    access_type: ``auth``, ``localaccount``, ``vnc``, ``ldif``, ``posixaccount``, ``driver``.
-    mount: only of ``driver`` secrets, the decoded JSON of their key ``data`` (mountPath, networkPath, mountOptions).
+    access_type: ``auth``, ``localaccount``, ``vnc``, ``ldif``, ``posixaccount``.
     """
 
     name: str
     kind: str
     access_type: str
-    mount: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
