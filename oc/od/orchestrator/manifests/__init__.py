@@ -1,20 +1,18 @@
 """Pure builders of every Kubernetes object pyos creates (spec orchestration.md 2 to 5, 7).
 
-Same input, same dict: no I/O, no clock, no randomness, settings are never mutated. Signatures::
+Same input, same dict: no I/O, no clock, no randomness, settings are never mutated; what is returned is fresh. Each
+raises ManifestError when the configuration, or what is known of the user, makes no valid object.
 
-    posix.resolve_account(settings, posixaccount, localaccount) -> PosixAccount   # secret data or None
-    posix.home_directory(settings, posix) -> str
-    executeclass.select(settings, labels, wanted=None) -> (ExecuteClass, warnings)
-    network.network_rules(settings, labels, overlay=None) -> NetworkRules
-    volumes.home_volume(settings, identity, posix, *, claim_name=None, uuid="") -> HomeVolume
-    volumes.home_claim(settings, identity, posix, *, uuid, locale) -> HomeClaim
-    secrets.login_secrets(settings, login) -> list[SecretDraft]
-    secrets.vnc_secret(settings, identity, password) -> SecretDraft
-    secrets.decode_secret(obj) -> dict[str, bytes];  secrets.secret_ref(obj) -> SecretRef | None
-    desktop.desktop_pod(settings, identity, client, posix, draw, secrets, home, network, *, ...) -> Built
-    applications.desktop_facts(pod) -> DesktopFacts
-    applications.ephemeral_container(settings, identity, client, posix, app, request, desktop, draw, secrets, home)
-    applications.ephemeral_patch(container) -> dict
-    applications.application_pod(... same as ephemeral_container ..., network) -> Built
-    selectors.*: label selectors and ownership
+========================  =============================================================================
+``posix``                 resolve_account, generic_account, home_directory
+``secrets``               login_secrets, vnc_secret, decode_secret, secret_text, secret_kind, secret_ref
+``homes``                 needs_claim, home_volume, home_claim
+``network``               network_rules
+``desktop``               desktop_pod
+``applications``          desktop_facts, ephemeral_container, ephemeral_patch, application_pod
+``selectors``             desktop_selector, application_selector, secret_selector, claim_selector,
+                          is_users, belongs_to, ALL_DESKTOPS, ALL_APPLICATIONS
+``labels``                user_labels, uniq_labels, identity_labels
+``executeclass``          select
+========================  =============================================================================
 """

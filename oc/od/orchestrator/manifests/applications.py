@@ -135,7 +135,7 @@ def ephemeral_container(
             warnings.append(f"{one.name!r} is not mounted: an ephemeral container cannot mount a sub-path")
         else:
             mounted.append(mount)
-    env = _environment(start, EPHEMERAL, display=":0.0", sound=settings.desktop.pulseaudiosocketpath)
+    env = _environment(start, display=":0.0", sound=settings.desktop.pulseaudiosocketpath)
     resources = {"limits": desktop.resources.get("limits"), "requests": desktop.resources.get("requests")}
     _finish(env, EPHEMERAL, resources, None)
     container: Json = {
@@ -186,7 +186,7 @@ def application_pod(
     if not home.persistent:
         warnings.append("the home is not shared with the desktop: the application gets an empty one")
     name = naming.application_pod_name(account.uid, app.name, suffix)
-    container = _pod_container(start, name, mounts, context)
+    container = _pod_container(start, name, mounts, context, warnings)
     init = _init(start)
     pod: Json = {
         "apiVersion": "v1",
@@ -254,7 +254,7 @@ def _mounts(start: _Start, kind: str) -> volumes.Mounts:
     return mounts
 
 
-def _environment(start: _Start, kind: str, *, display: str, sound: str) -> environment.Environment:
+def _environment(start: _Start, *, display: str, sound: str) -> environment.Environment:
     """Everything up to the field references (7.3)."""
     desktop, app, account = start.desktop, start.app, start.account
     env = environment.Environment()
@@ -306,14 +306,17 @@ def _host(ip: str) -> str:
     return f"[{ip}]" if ":" in ip else ip
 
 
-def _pod_container(start: _Start, name: str, mounts: volumes.Mounts, context: Mapping[str, Any]) -> Json:
+def _pod_container(
+    start: _Start, name: str, mounts: volumes.Mounts, context: Mapping[str, Any], warnings: list[str]
+) -> Json:
     host = _host(start.desktop.ip)
     resources = executeclass.merged(
         executeclass.class_resources(start.selected),
         executeclass.container_resources(start.selected, POD, start.entry.resources),
     )
-    env = _environment(start, POD, display=f"{host}:0", sound=f"{host}:4713")
+    env = _environment(start, display=f"{host}:0", sound=f"{host}:4713")
     _finish(env, POD, resources, _runtime_class(start))
+    warnings.extend(env.warnings)
     container: Json = {
         "name": name,
         "image": start.app.id,

@@ -167,8 +167,8 @@ class SecretDraft:
     """A secret to write at login or launch.
 
     manifest: a whole ``v1`` Secret under its preferred name. other_name: name to take when a secret of the preferred
-    name exists and ``selectors.owns_secret`` says it is somebody else's. required: without it no desktop can start,
-    so that failing to write it fails the login.
+    name exists and ``selectors.is_users`` says of its labels that it is somebody else's; patch it (data and labels)
+    otherwise. required: without it no desktop can start, so that failing to write it fails the login.
     """
 
     manifest: Json = field(repr=False)
