@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oc.auth.accounts import AccountDefaults, AccountTemplates, generic_account, local_account, posix_dict, safe_uid
 from oc.auth.labels import address_label
 from oc.auth.managers import Managers
-from oc.auth.prelogin import PreloginGate, PreloginMismatchError, SessionStore
+from oc.auth.prelogin import PreloginGate, SessionStore
 from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider, ProviderContext, ProviderMaker
 from oc.auth.requests import LoginRequest, chosen_execute_class
 from oc.auth.roles import reduce_roles
@@ -40,8 +40,7 @@ class Bans(Protocol):
     """Who failed too often. Must neither raise nor take long."""
 
     def is_banned_login(self, login: str) -> bool: ...
-    def fail_login(self, login: str) -> None: ...
-    def fail_ip(self, address: str) -> None: ...
+    def fail_login(self, login: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ class AuthPolicy:
 class AuthService:
     """Knows the providers and logs users in. Thread-safe; built once.
 
-    bans: counts refused credentials; None counts nothing. sessions: gives the shared cache with prelogin sessions.
+    bans: logins banned and counted; None counts nothing. The address is counted by the caller, who knows it.
+    sessions: gives the shared cache with prelogin sessions.
     asnumber: look-up of autonomous systems. base: directory of the account templates and of ``img/``.
     The constructor raises OSError when an account template cannot be read.
     """
@@ -87,11 +87,12 @@ class AuthService:
     def login(self, request: LoginRequest, client: ClientInfo, headers: Mapping[str, str]) -> Login:
         """Authenticate the user of an ``auth`` request. ``headers`` are those of the HTTP request, in any case.
 
-        Raises AuthenticationError (401) with the documented texts; refused credentials have been counted then.
+        Raises AuthenticationError (401) with the documented texts. Of these, InvalidCredentialsError and
+        PreloginMismatchError count for fail2ban: the login has been counted here, the address is the caller's part.
         """
         lowered = {name.lower(): value for name, value in headers.items()}
         execute_class = self._execute_class(request)
-        self._check_prelogin(request, client, lowered)
+        self._prelogin.check(request, client, lowered)
         provider = self.managers.for_request(request.provider)
         if not provider.direct:
             raise AuthenticationError(f"authentication provider {provider.name} accepts no direct login")
@@ -104,14 +105,6 @@ class AuthService:
 
     def _execute_class(self, request: LoginRequest) -> str | None:
         return chosen_execute_class(request.features, self._policy.features_permissions, self._policy.executeclasses)
-
-    def _check_prelogin(self, request: LoginRequest, client: ClientInfo, headers: Mapping[str, str]) -> None:
-        try:
-            self._prelogin.check(request, client, headers)
-        except PreloginMismatchError:
-            if self._bans:
-                self._bans.fail_ip(client.ipaddr)
-            raise
 
     def _refuse_banned(self, userid: str | None) -> None:
         if self._bans and userid and self._bans.is_banned_login(userid):
@@ -129,10 +122,8 @@ class AuthService:
             with provider.open(attempt) as account:
                 return self._login(provider, account, attempt.client, request, headers, execute_class)
         except InvalidCredentialsError:
-            if self._bans:
-                self._bans.fail_ip(attempt.client.ipaddr)
-                if attempt.userid:
-                    self._bans.fail_login(attempt.userid)
+            if self._bans and attempt.userid:
+                self._bans.fail_login(attempt.userid)
             raise
 
     def _login(

@@ -37,7 +37,7 @@ class UserTokenConfig:
     public_key_file: Path
     exp: int = 360
     leeway: int = 20
-    previous_public_key_file: Path | None = None
+    public_key_file_previous: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ def test_after_a_key_change_tokens_of_the_previous_key_still_count(
     signing: KeyFiles, foreign: KeyFiles, clock: FakeClock
 ) -> None:
     old = UserTokens(UserTokenConfig(foreign.private, foreign.public), clock)
-    new = UserTokens(UserTokenConfig(signing.private, signing.public, previous_public_key_file=foreign.public), clock)
+    new = UserTokens(UserTokenConfig(signing.private, signing.public, public_key_file_previous=foreign.public), clock)
     assert new.decode(old.issue(FRY)) == FRY
     assert new.decode(new.issue(FRY)) == FRY
     with pytest.raises(TokenInvalidError):
