@@ -88,6 +88,13 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def lower(self, start: int, level: Level) -> None:
+        """Turn the errors recorded from index `start` on into `level`: what they concern can be left out."""
+        self.problems[start:] = [
+            dataclasses.replace(problem, level=level) if problem.level is Level.ERROR else problem
+            for problem in self.problems[start:]
+        ]
+
     def at(self, *path: Step, secret: bool = False) -> Place:
         return Place(self, path, secret)
 

@@ -80,7 +80,7 @@ CHERRYPY_SERVER: Final = (
 
 def is_cherrypy(key: str) -> bool:
     """Whether the key belongs to CherryPy's own configuration namespaces."""
-    return key in CHERRYPY_KEYS or key.startswith(CHERRYPY_PREFIXES) or key.startswith("server.")
+    return key in CHERRYPY_KEYS or key.startswith((*CHERRYPY_PREFIXES, "server."))
 
 
 def check_cherrypy(key: str, known: tuple[str, ...], report: Report) -> None:

@@ -11,7 +11,6 @@ from oc.od.settings.containers import (
     RESOURCES,
     SECURITY_CONTEXT,
     TOLERATIONS,
-    Json,
     JsonDict,
     JsonMapping,
     ListOf,
@@ -396,6 +395,11 @@ class PodSettings:
         return self.containers.get(name) or ContainerSettings()
 
     @property
+    def graphical_port(self) -> int:
+        """Port of the desktop's websocket, told to the browser as `websockettcpport`."""
+        return self.entry("graphical").tcpport or 6081
+
+    @property
     def snapshot_enabled(self) -> bool:
         """Whether the menu offers to take a snapshot of the desktop."""
         return self.entry("snapshot").enable
@@ -488,6 +492,3 @@ class Pod(Kind[PodSettings]):
 
     def nested(self) -> type[Any]:
         return PodSettings
-
-
-ANYTHING: Final = Json()

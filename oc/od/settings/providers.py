@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from oc.od.settings.containers import Json, JsonDict, JsonMapping, Record, text_keys, unknown_text
+from oc.od.settings.containers import JsonDict, JsonMapping, Record, text_keys, unknown_text
 from oc.od.settings.declaration import Kind, Place, Rejected, Report, option
 from oc.od.settings.kinds import Flag, Nullable, Text
+from oc.od.settings.provider_keys import check_provider
 
 MANAGER_NAMES: Final = ("external", "metaexplicit", "explicit", "implicit")
 """The managers, in look-up order."""
@@ -58,12 +59,25 @@ class Managers(Kind[Mapping[str, AuthManager]]):
                 at.child(name).warn(unknown_text(name, MANAGER_NAMES).replace("key", "manager", 1))
                 continue
             try:
-                given[name] = self.record.parse(item, at.child(name))
+                given[name] = self._manager(name, item, at.child(name))
             except Rejected:
                 good = False
         if not good:
             raise Rejected
         return {name: given.get(name, AuthManager()) for name in MANAGER_NAMES}
+
+    def _manager(self, name: str, value: object, at: Place) -> AuthManager:
+        """One manager; a provider that is no dict is left out with a warning, the others stay."""
+        manager = self.record.parse(value, at)
+        providers: dict[str, JsonMapping] = {}
+        for provider, values in manager.providers.items():
+            place = at.child("providers").child(provider)
+            if isinstance(values, Mapping):
+                check_provider(name, values, place)
+                providers[provider] = values
+            else:
+                place.warn(f"{place.shown(values)} is no dict, this provider is left out")
+        return dataclasses.replace(manager, providers=providers)
 
     def dump(self, value: Mapping[str, AuthManager]) -> object:
         return {name: self.record.dump(manager) for name, manager in value.items()}
@@ -74,9 +88,6 @@ class Managers(Kind[Mapping[str, AuthManager]]):
 
     def nested(self) -> type[Any]:
         return AuthManager
-
-
-ANY: Final = Json()
 
 
 def referenced_keys(given: Mapping[str, object]) -> frozenset[str]:
