@@ -26,6 +26,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from oc.errors import BadRequestError, ODError, ODResourceNotFoundError, UnavailableError
+from oc.mongourl import database_url
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +56,16 @@ _AWAY_CODES = frozenset({50, 91, 11600, 11602, 189, 10107, 13435, 13436, 262})
 
 
 class MongoAddress(Protocol):
-    """Where the databases are (oc.od.settings has it). ``url_for`` gives the whole URL, account included."""
+    """Where the databases are (oc.od.settings has it). ``url`` may hold a password."""
 
     @property
     def databases(self) -> tuple[str, ...]: ...
 
-    def url_for(self, database: str) -> str: ...
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def param(self) -> str: ...
 
 
 def render(value: Any) -> Any:
@@ -292,7 +297,10 @@ class DataStore:
             self._answered(database)
 
     def _connect(self, database: str) -> pymongo.MongoClient[Document]:
-        url = self._settings.url_for(database)
+        try:
+            url = database_url(self._settings.url, self._settings.param, database)
+        except ValueError as error:
+            raise pymongo.errors.InvalidURI(str(error)) from None
         given = {option.partition("=")[0].lower() for option in url.partition("?")[2].split("&")}
         options: dict[str, Any] = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
         return pymongo.MongoClient(url, **options)

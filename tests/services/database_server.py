@@ -1,0 +1,21 @@
+"""Runs a MongoDB-protocol server for the tests: `python database_server.py PORT REPLICA_SET STORAGE`.
+
+An empty REPLICA_SET makes it a standalone server. Says ``{"port": ...}`` when it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import secantus.transactions
+from secantus import SecantusDBServer
+
+if __name__ == "__main__":
+    # Its record of retryable writes slows it down after some thousand writes.
+    secantus.transactions._RETRYABLE_RECORD_MAX = 200
+    port, replica_set, storage = int(sys.argv[1]), sys.argv[2] or None, sys.argv[3]
+    server = SecantusDBServer("127.0.0.1", port, storage, replica_set_name=replica_set)
+    server.start()
+    print(json.dumps({"port": server.address[1]}), flush=True)
+    server.wait()

@@ -1,0 +1,88 @@
+"""The real peers of these tests, as processes that can be killed, frozen and started again on their port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from devstack import cache
+from devstack.children import Child, start_child
+
+HERE = Path(__file__).parent
+
+
+class Database:
+    """A MongoDB-protocol server on a port of its own."""
+
+    def __init__(self, state: Path, replica_set: str = "rs0") -> None:
+        self.state = state
+        self.replica_set = replica_set
+        self.port = cache.free_port()
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    @property
+    def param(self) -> str:
+        return f"replicaSet={self.replica_set}" if self.replica_set else ""
+
+    def start(self) -> Database:
+        argv = [sys.executable, str(HERE / "database_server.py"), str(self.port), self.replica_set, str(self.state / "db")]
+        (self.state / "db").mkdir(parents=True, exist_ok=True)
+        self.child = start_child("database", argv, self.state / "database.log")
+        self.child.wait_ready_line(20)
+        return self
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.stop()
+            self.child = None
+
+
+class Memcached:
+    """A memcached on a port of its own."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.port = cache.free_port()
+        self.child: Child | None = None
+
+    def start(self) -> Memcached:
+        self.child, self.port = cache.start(self.state, self.port)
+        return self
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.stop()
+            self.child = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections are accepted by the kernel, nothing is answered."""
+        assert self.child is not None
+        os.kill(self.child.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.child.pid, signal.SIGCONT)
+
+
+def closed_port() -> int:
+    """A port nobody listens on."""
+    return cache.free_port()
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield listener.getsockname()[1]
