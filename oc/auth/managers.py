@@ -116,8 +116,8 @@ class Managers:
         return self.find(name)
 
     def public(self) -> dict[str, Any]:
-        """The answer of ``getauthconfig``."""
-        return {"managers": [manager.public() for manager in self._managers]}
+        """The answer of ``getauthconfig``. A manager without providers says nothing to a login page."""
+        return {"managers": [manager.public() for manager in self._managers if manager.providers]}
 
     def _warn_about_hidden_names(self) -> None:
         owners: dict[str, str] = {}

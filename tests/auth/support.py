@@ -61,3 +61,19 @@ def make_keys(directory: Path, name: str, bits: int) -> KeyFiles:
     ):
         subprocess.run(command, check=True, capture_output=True, timeout=60)
     return keys
+
+
+TEMPLATES = {
+    "passwd": "{{ uid }}:x:{{ uidNumber }}:{{ gidNumber }}:{{ gecos }}:{{ homeDirectory }}:{{ loginShell }}\n",
+    "shadow": "{{ uid }}:{{ sha512 }}:19080:0:99999:7:::\n",
+    "group": "sudo:x:27:{{ uid }}\nlpadmin:x:101:root,{{ uid }}\n{{ gid }}:x:{{ gidNumber }}:{{ uid }}\n",
+    "gshadow": "sudo:*::{{ uid }}\nlpadmin:!::root,{{ uid }}\n{{ gid }}:!::{{ uid }}\n",
+}
+"""The lines of spec auth.md 4.6."""
+
+
+def write_templates(directory: Path) -> Path:
+    """Put the account templates where the default configuration looks for them."""
+    for name, text in TEMPLATES.items():
+        (directory / name).write_text(text)
+    return directory
