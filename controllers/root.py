@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
-
 from oc.od.base_controller import BaseController
+from oc.od.version import BLANK
 from oc.web import Call, Content, expose
-
-UNDEFINED = {"date": "undefined", "commit": "undefined", "version": "undefined"}
-BLANK = {"date": None, "commit": None, "version": None}
-VERSION_FILE = "version.json"
-
-
-def read_version(path: Path) -> dict[str, object]:
-    """The build's ``{"date", "commit", "version"}``; the same keys with ``undefined`` when the file is unusable."""
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return dict(UNDEFINED)
-    return {key: document.get(key, "undefined") for key in UNDEFINED}
 
 
 class Root(BaseController):
     """Routes directly below ``/API``. Open, and touching no service."""
-
-    def __init__(self, version_file: Path = Path(VERSION_FILE)) -> None:
-        super().__init__(None)
-        self.build = read_version(version_file)
 
     @expose(methods=("GET", "POST"), trace=False)
     def healthz(self, call: Call) -> Content:
@@ -38,4 +18,9 @@ class Root(BaseController):
     @expose(methods=("GET", "POST"), envelope=False)
     def version(self, call: Call) -> object:
         """Date, commit and number of the build."""
-        return self.build if self.settings.http.version_public else BLANK
+        return self.services.version if self.settings.http.version_public else BLANK
+
+    @expose(methods=("GET",), envelope=False, trace=False)
+    def openapi(self, call: Call) -> object:
+        """This API as an OpenAPI 3.1 document."""
+        return self.root.openapi()

@@ -29,6 +29,7 @@ class ApiRoot(Protocol):
 
     @property
     def lanes(self) -> Mapping[str, LaneLoad]: ...
+    def openapi(self) -> Mapping[str, object]: ...
 
 
 class BaseController:

@@ -7,35 +7,53 @@ controllers gets what it needs through its constructor.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from oc.auth import AuthService, DesktopTokens, KeyFileError, UserTokens
+from oc.datastore import DataStore
+from oc.errors import ODError
 from oc.od.accounting import Accounting
+from oc.od.apps import ApplicationCatalogue
+from oc.od.fail2ban import Fail2Ban
+from oc.od.history import History
+from oc.od.locator import PublicLocator
+from oc.od.messageinfo import MessageInfo
+from oc.od.reachability import unknown_hosts
 from oc.od.settings import Settings
+from oc.od.version import UNDEFINED, read_version
+from oc.sharecache import ShareCache, open_cache
 
 if TYPE_CHECKING:
-    from oc.auth import AuthService
-    from oc.auth.tokens import DesktopTokens, UserTokens
-    from oc.datastore import DataStore
-    from oc.od.apps import ApplicationCatalogue
     from oc.od.composer import Composer
-    from oc.od.fail2ban import Fail2Ban
-    from oc.od.history import History
     from oc.od.kuberneteswatcher import KubernetesWatcher
-    from oc.od.messageinfo import MessageInfo
     from oc.od.orchestrator import Orchestrator
-    from oc.sharecache import ShareCache
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+EXIT_FATAL = 255
+EXIT_UNUSABLE_FILE = 1
+RESOLVE_SECONDS = 5.0
+
+
+class BootError(Exception):
+    """The process cannot serve; the text is for the operator. ``exit_code``: see services.md 1.5."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_FATAL) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ODServices:
     """Every attribute exists from the start, None until ``build`` has made it.
 
-    A test may set attributes before ``build``: what is already there is not made again.
+    What a test has set before ``build`` is kept. ``start`` and ``stop`` are idempotent.
     """
 
     settings: Settings
+    version: Mapping[str, object]
     messageinfo: MessageInfo
     accounting: Accounting
     datastore: DataStore
@@ -49,25 +67,123 @@ class ODServices:
     apps: ApplicationCatalogue
     composer: Composer
     kuberneteswatcher: KubernetesWatcher
+    locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
+    locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
     internaldns: Any
-    locatorPublicInternet: Any  # noqa: N815 - the name controllers and operators know
-    locatorPrivateActiveDirectory: Any  # noqa: N815
     keymanager: Any
     prelogin: Any
     logmein: Any
     asnumber: Any
     authorized_keys: Any
+    prefetch: Any
 
     def __init__(self) -> None:
-        for name in _ATTRIBUTES:
+        for name in ODServices.__annotations__:
             setattr(self, name, None)
-        self._started: list[tuple[str, Callable[[], None]]] = []
+        self.version = UNDEFINED
         self._running = False
 
-    def _have(self, name: str, make: Callable[[], Any]) -> None:
-        if getattr(self, name) is None:
-            setattr(self, name, make())
+    def build(self, settings: Settings, base: Path | None = None) -> None:
+        """Make everything, in the order of services.md 2.2; no connection is opened but to resolve names.
+
+        base: the directory of the account templates and of ``version.json``. Raises BootError.
+        """
+        self.settings = settings
+        directory = base or Path()
+        self.version = read_version(directory / "version.json")
+        self._check_names()
+        self._build_core(directory)
+        self._build_cluster()
+        self._build_catalogue()
+        self._set_gauges()
+
+    def _check_names(self) -> None:
+        """MongoDB or memcached may be down; a name that does not exist is a mistake in the configuration."""
+        hosts = [host for host, _ in self.settings.mongodb.hosts()]
+        if self.settings.memcached.host != "local":
+            hosts.append(self.settings.memcached.host)
+        unknown = unknown_hosts(hosts, RESOLVE_SECONDS)
+        if unknown:
+            raise BootError(
+                f"cannot resolve the host name {', '.join(unknown)} of MongoDB or memcached: check mongodburl, "
+                "memcacheserver, the cluster's DNS and the network policies"
+            )
+
+    def _build_core(self, directory: Path) -> None:
+        settings = self.settings
+        self.sharecache = self.sharecache or open_cache(settings.memcached)
+        self.messageinfo = self.messageinfo or MessageInfo(self.sharecache)
+        self.accounting = self.accounting or Accounting()
+        self.datastore = self.datastore or DataStore(settings.mongodb)
+        self.history = self.history or History(self.datastore)
+        self.fail2ban = self.fail2ban or Fail2Ban(self.datastore, settings.fail2ban)
+        self.locatorPublicInternet = self.locatorPublicInternet or PublicLocator(
+            directory / settings.geoip.city_database, directory / settings.geoip.asn_database
+        )
+        self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or {}
+        self.usertokens = self.usertokens or _reading_files(lambda: UserTokens(settings.jwt_user))
+        self.jwtdesktop = self.jwtdesktop or _reading_files(lambda: DesktopTokens(settings.jwt_desktop))
+        self.auth = self.auth or _reading_files(
+            lambda: AuthService(
+                settings,
+                bans=self.fail2ban,
+                sessions=lambda: self.sharecache,
+                asnumber=self.locatorPublicInternet.autonomous_system,
+                base=directory,
+            )
+        )
+
+    def _build_cluster(self) -> None:
+        """The Kubernetes client, its caches, and what watches finished applications."""
+
+    def _build_catalogue(self) -> None:
+        """The application catalogue: MongoDB may be away, its watcher repairs that later."""
+
+    def _set_gauges(self) -> None:
+        """Values read when the counters are exported."""
+
+    def start(self) -> None:
+        """Start the background work: catalogue watcher, history writer, shared watch, pod watcher."""
+        if self._running:
+            return
+        self._running = True
+        for name, step in self._parts():
+            _guarded(f"start {name}", step.start)
+
+    def stop(self) -> None:
+        """Stop it in the order of services.md 2.3; each stop is guarded."""
+        if not self._running:
+            return
+        self._running = False
+        for name, step in self._parts():
+            _guarded(f"stop {name}", step.stop)
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        names = ("apps", "kuberneteswatcher", "orchestrator", "history")
+        parts = [(name, getattr(self, name)) for name in names]
+        return [(name, part) for name, part in parts if part is not None]
 
 
-_ATTRIBUTES = tuple(ODServices.__annotations__)
+def _guarded(doing: str, step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Exception:
+        logger.exception("could not %s", doing)
+
+
+def _reading_files(make: Callable[[], T]) -> T:
+    """Name the unusable file instead of showing a stack. Raises BootError."""
+    try:
+        return make()
+    except (KeyFileError, OSError, UnicodeDecodeError) as error:
+        raise BootError(f"a file that the configuration names cannot be used: {error}", EXIT_UNUSABLE_FILE) from error
+
+
+def _connecting(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ODError as error:
+        raise BootError(f"Kubernetes is not configured: {error.message}") from error
+
+
 services = ODServices()

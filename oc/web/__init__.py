@@ -21,7 +21,7 @@ A class ``FooController`` in ``controllers/foo_controller.py`` is found at boot,
         def container(self, call: Call, *, name: str, cid: str) -> object: ...
 
 Arguments of ``expose``
-    path      below the controller, default the method's name; ``{x}`` is one segment, ``{x*}`` the rest joined by ``/``.
+    path      below the controller, default the method's name; ``{x}`` is one segment, ``{x*}`` the rest joined by /.
               The same path may be exposed by several methods of the class with different HTTP methods.
     methods   default ``("POST",)``; HEAD comes with GET. Anything else is 405 with ``Allow``.
     auth      ``"none"``: open. ``"login"``: no token, but a banned or spoofed address is refused (401).

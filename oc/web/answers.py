@@ -58,7 +58,7 @@ class Reply:
 
 
 def encode(value: object) -> bytes:
-    """JSON text of ``value`` and a newline. Keys that are not text become text; an unknown type is a bug (TypeError)."""
+    """JSON text of ``value`` and a newline. A type that JSON cannot carry is a bug (NotImplementedError)."""
     return msgspec.json.encode(value, enc_hook=_fallback) + b"\n"
 
 

@@ -6,7 +6,7 @@ Nothing here is global: an application carries its routes, lanes and tools, so t
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from oc.web.errors import FrameworkError, answer_error
 from oc.web.exposing import METHODS_WITH_BODY, routes_of
 from oc.web.guards import TOKEN_HEADER, Guard, NoBans
 from oc.web.lanes import Lane, default_lanes
+from oc.web.openapi import openapi_document
 from oc.web.policy import KeyThrottle, check_policy
 from oc.web.routing import Endpoint, Match, RouteTree, split_path
 from oc.web.tracing import trace_request, trace_response
@@ -61,6 +62,7 @@ class Api:
         self.mounts = mounts
         self.lanes = lanes
         self.throttle = throttle
+        self._document: Mapping[str, object] | None = None
         self.trace_limit = services.settings.http.max_log_body_size
         self.trusted = services.settings.http.trusted_proxy_cidr
         self.languages = tuple(services.settings.language)
@@ -69,6 +71,14 @@ class Api:
     def guard(self) -> Guard:
         """Built on each use: services may be replaced in a test."""
         return Guard(self.services.usertokens, self.services.fail2ban or NoBans())
+
+    def openapi(self) -> Mapping[str, object]:
+        """The OpenAPI document of all routes."""
+        if self._document is None:
+            self._document = openapi_document(
+                (name, endpoint) for name, mount in self.mounts.items() for endpoint in mount.tree.endpoints()
+            )
+        return self._document
 
     def find(self, segments: tuple[str, ...]) -> tuple[Mount, tuple[str, ...]]:
         """The controller of a URL and the segments below it. Raises ODResourceNotFoundError."""
@@ -88,6 +98,14 @@ class Exchange:
     reply: Reply | None = None
 
 
+class Refusal(cherrypy.HTTPError):  # type: ignore[misc]  # CherryPy has no types
+    """Carries a failure out of a tool: CherryPy logs the stack of any other exception raised there."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(500)
+        self.reason = reason
+
+
 class ApiRequest(Request):  # type: ignore[misc]  # CherryPy has no types
     """CherryPy's request, with every failure answered by ``oc.web.errors``."""
 
@@ -96,6 +114,8 @@ class ApiRequest(Request):  # type: ignore[misc]  # CherryPy has no types
     def _do_respond(self, path_info: str) -> None:
         try:
             super()._do_respond(path_info)
+        except Refusal as refusal:
+            raise refusal.reason from None
         except cherrypy.HTTPError as error:
             raise FrameworkError(str(error._message or ""), status=int(error.code)) from error
 
@@ -232,16 +252,23 @@ def _parse_query(query: str) -> dict[str, str]:
         raise BadRequestError("the query string is not acceptable") from error
 
 
+def _refusing(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Exception as error:
+        raise Refusal(error) from error
+
+
 def _admit() -> None:
-    cherrypy.serving.request.handler.admit()
+    _refusing(cherrypy.serving.request.handler.admit)
 
 
 def _read() -> None:
-    cherrypy.serving.request.handler.read()
+    _refusing(cherrypy.serving.request.handler.read)
 
 
 def _trace_request() -> None:
-    cherrypy.serving.request.handler.trace()
+    _refusing(cherrypy.serving.request.handler.trace)
 
 
 def _trace_response() -> None:

@@ -18,27 +18,27 @@ PREFIX = "Bearer "
 class BanList(Protocol):
     """What the guard needs of fail2ban. The calls neither raise nor block for long."""
 
-    def is_banned_ip(self, ipaddr: str) -> bool: ...
-    def is_banned_login(self, login: str) -> bool: ...
-    def fail_ip(self, ipaddr: str) -> object: ...
+    def is_banned_ip(self, address: str, /) -> bool: ...
+    def is_banned_login(self, login: str, /) -> bool: ...
+    def fail_ip(self, address: str, /) -> object: ...
 
 
 class TokenReader(Protocol):
     """What the guard needs of the user tokens. Raises TokenExpiredError or TokenInvalidError."""
 
-    def decode(self, token: str) -> Identity: ...
+    def decode(self, token: str, /) -> Identity: ...
 
 
 class NoBans:
     """Stands where no fail2ban was built."""
 
-    def is_banned_ip(self, ipaddr: str) -> bool:
+    def is_banned_ip(self, address: str, /) -> bool:
         return False
 
-    def is_banned_login(self, login: str) -> bool:
+    def is_banned_login(self, login: str, /) -> bool:
         return False
 
-    def fail_ip(self, ipaddr: str) -> object:
+    def fail_ip(self, address: str, /) -> object:
         return None
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from typing import Any
 
 import cherrypy
 from cheroot.server import HTTPConnection
+from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
 from oc.od.settings import Settings
 from oc.web.answers import JSON_TYPE, encode
 from oc.web.exposing import LARGE_MAX_BODY
+
+logger = logging.getLogger(__name__)
 
 #: Above the largest body of any route, so that the API answers 413 itself; still a bound on what is read and dropped.
 SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
@@ -37,18 +43,39 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
             return
 
 
-class JsonConnection(HTTPConnection):  # type: ignore[misc]
+class JsonConnection(HTTPConnection):
     """Connections of this server only; cheroot's own class stays as it is."""
 
     RequestHandlerClass = JsonHTTPRequest
 
 
+class BoundedPool(ThreadPool):
+    """Worker threads that never keep the process alive: a launch may block for minutes, a stop must not."""
+
+    def _spawn_worker(self) -> Any:
+        worker: Any = WorkerThread(self.server)  # type: ignore[no-untyped-call]  # cheroot has no types there
+        worker.name = f"http-{worker.name}"
+        worker.daemon = True
+        worker.start()
+        return worker
+
+    def stop(self, timeout: float | None = 5) -> None:
+        """Let running requests finish for ``timeout`` seconds, then close their connections and go on."""
+        stopping = threading.Thread(target=super().stop, args=(timeout,), name="http-stop", daemon=True)
+        deadline = time.monotonic() + (timeout or 0) + 1
+        stopping.start()
+        stopping.join(max(0.0, deadline - time.monotonic()))
+        if stopping.is_alive():
+            logger.warning("requests that did not finish in time were cut off")
+
+
 class ApiServer(CPWSGIServer):  # type: ignore[misc]
-    """CherryPy's WSGI server with the connections above."""
+    """CherryPy's WSGI server with the connections and the threads above."""
 
     def __init__(self, server_adapter: Any = cherrypy.server) -> None:
         super().__init__(server_adapter)
         self.ConnectionClass = JsonConnection
+        self.requests = BoundedPool(self, min=server_adapter.thread_pool, max=server_adapter.thread_pool)
 
 
 def configure_server(settings: Settings, threads: int) -> None:

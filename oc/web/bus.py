@@ -1,0 +1,52 @@
+"""CherryPy's bus: services start and stop with the engine, signals end it (services.md 1.4)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Protocol
+
+import cherrypy
+from cherrypy.process.plugins import SimplePlugin
+
+logger = logging.getLogger(__name__)
+STOP_SIGNALS = ("SIGTERM", "SIGQUIT", "SIGINT")
+
+
+class Startable(Protocol):
+    """What runs while the engine runs. Both calls are idempotent."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class ODCherryWatcher(SimplePlugin):  # type: ignore[misc]  # CherryPy has no types
+    """Starts the services before the HTTP server opens its port (75) and stops them after it has closed (25)."""
+
+    def __init__(self, bus: Any, services: Startable) -> None:
+        super().__init__(bus)
+        self._services = services
+
+    def start(self) -> None:
+        self._services.start()
+
+    def stop(self) -> None:
+        try:
+            self._services.stop()
+        except Exception:
+            logger.exception("the services did not stop cleanly")
+
+    start.priority = 50  # type: ignore[attr-defined]
+    stop.priority = 50  # type: ignore[attr-defined]
+
+
+def install_signal_handlers(engine: Any = cherrypy.engine) -> None:
+    """SIGTERM, SIGQUIT and SIGINT ask the engine to exit; the others keep CherryPy's meaning."""
+
+    def ask_to_exit(name: str) -> None:
+        logger.warning("%s received, stopping", name)
+        engine.exit()
+
+    handler = engine.signal_handler
+    handler.handlers = {**handler.handlers, **{name: functools.partial(ask_to_exit, name) for name in STOP_SIGNALS}}
+    handler.subscribe()
