@@ -1,0 +1,441 @@
+"""The Kubernetes API as plain calls: JSON dicts or msgspec structures in and out, typed errors, time-outs everywhere.
+
+The official client gives configuration (in-cluster, kubeconfig), credentials and the connection pool; its model
+classes are never used.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+import urllib3
+from kubernetes import config as kubernetes_config
+from kubernetes.client import ApiClient, Configuration
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from oc.errors import ODError
+from oc.model.deadline import Deadline
+from oc.od.orchestrator.errors import KubernetesError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Json = dict[str, Any]
+Observer = Callable[[str, str, int, float], None]
+
+USER_AGENT = "pyos/4.4"
+CALL_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 4.0
+MAX_TRIES = 4
+PAGE_SIZE = 500
+POOL_SIZE = 64
+
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+_METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
+_READS = frozenset(("get", "list", "watch"))
+_DICT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(dict[str, Any])
+_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API addresses it; ``group`` is ``""`` for the core group."""
+
+    plural: str
+    group: str = ""
+    version: str = "v1"
+    namespaced: bool = True
+
+    @property
+    def root(self) -> str:
+        """Path prefix, without namespace."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+PODS = Resource("pods")
+SECRETS = Resource("secrets")
+CONFIGMAPS = Resource("configmaps")
+EVENTS = Resource("events")
+CLAIMS = Resource("persistentvolumeclaims")
+VOLUMES = Resource("persistentvolumes", namespaced=False)
+NODES = Resource("nodes", namespaced=False)
+STORAGE_CLASSES = Resource("storageclasses", "storage.k8s.io", namespaced=False)
+
+
+class _StatusDetails(msgspec.Struct):
+    causes: list[dict[str, Any]] | None = None
+    retry_after_seconds: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+
+
+class Status(msgspec.Struct):
+    """The API's Status object (meta/v1), as far as it is used."""
+
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: _StatusDetails | None = None
+
+
+def load_configuration() -> Configuration:
+    """In-cluster configuration, else the kubeconfig of ``KUBECONFIG`` or ``~/.kube/config``.
+
+    Raises ODError naming both causes when neither works.
+    """
+    configuration = Configuration()
+    try:
+        kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except kubernetes_config.ConfigException as inside:
+        try:
+            kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (kubernetes_config.ConfigException, OSError, TypeError) as outside:
+            raise ODError(
+                f"no Kubernetes configuration: in-cluster: {inside}; kubeconfig: {outside}",
+                doing="loading the Kubernetes configuration",
+            ) from outside
+    configuration.connection_pool_maxsize = POOL_SIZE
+    return configuration
+
+
+class WatchStream:
+    """An open watch: iterate for its JSON lines; ``close`` from any thread ends the iteration."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, doing: str) -> None:
+        self._response = response
+        self._doing = doing
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield one event (a JSON line) at a time; end when the server ends the watch.
+
+        Raises KubernetesError when the connection breaks or says nothing for the read time-out.
+        """
+        rest = b""
+        try:
+            for chunk in self._response.stream(65536, decode_content=False):
+                lines = (rest + chunk).split(b"\n")
+                rest = lines.pop()
+                yield from (line for line in lines if line.strip())
+        except (HTTPError, OSError, ValueError, AttributeError) as error:
+            # ValueError and AttributeError: what http.client raises when another thread closes the socket.
+            if not self._closed.is_set():
+                reason = "Silent" if isinstance(error, ReadTimeoutError) else "Disconnected"
+                raise KubernetesError(0, reason, type(error).__name__, doing=self._doing) from error
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        """End the watch. The reading thread wakes up at once."""
+        self._closed.set()
+        try:
+            self._response.shutdown()
+        except (HTTPError, OSError, ValueError, AttributeError, RuntimeError):
+            logger.debug("watch was closed already")
+
+
+class KubernetesClient:
+    """One per process, thread-safe. ``observer(verb, resource, code, seconds)`` is called after every call."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        namespace: str,
+        *,
+        observer: Observer | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.configuration = configuration
+        self.namespace = namespace
+        self._pool = ApiClient(configuration).rest_client.pool_manager
+        self._observer = observer
+        self._sleep = sleep
+        self._auth_lock = threading.Lock()
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def get(self, resource: Resource, name: str, *, deadline: Deadline | None = None) -> Json:
+        """Read one object. Raises KubernetesError (404 in ``code`` when absent)."""
+        return _DICT.decode(self.call("get", resource, name, deadline=deadline, repeat=True))
+
+    def page(
+        self,
+        resource: Resource,
+        label_selector: str,
+        decoder: msgspec.json.Decoder[T],
+        *,
+        field_selector: str = "",
+        limit: int | None = None,
+        continue_: str = "",
+        deadline: Deadline | None = None,
+    ) -> T:
+        """One page (all of it, without ``limit``) of a list, decoded by ``decoder``."""
+        query = _query(
+            labelSelector=label_selector, fieldSelector=field_selector, limit=limit, **{"continue": continue_}
+        )
+        raw = self.call("list", resource, query=query, deadline=deadline, repeat=True, timeout=3 * CALL_TIMEOUT)
+        return decoder.decode(raw)
+
+    def items(
+        self, resource: Resource, label_selector: str, *, field_selector: str = "", deadline: Deadline | None = None
+    ) -> list[Json]:
+        """The objects a selector finds."""
+        found = self.page(resource, label_selector, _DICT, field_selector=field_selector, deadline=deadline)
+        return found.get("items") or []
+
+    def create(
+        self, resource: Resource, body: Json, *, deadline: Deadline | None = None, dry_run: bool = False
+    ) -> Json:
+        """POST. Never repeated once it may have reached the API: look at ``maybe_done`` of the error."""
+        query = _query(fieldValidation="Strict", dryRun="All" if dry_run else None)
+        return _DICT.decode(self.call("create", resource, query=query, body=body, deadline=deadline))
+
+    def patch(
+        self,
+        resource: Resource,
+        name: str,
+        body: Json | list[Json],
+        *,
+        subresource: str = "",
+        content_type: str = MERGE_PATCH,
+        repeat: bool = False,
+        deadline: Deadline | None = None,
+    ) -> Json:
+        """PATCH. ``repeat``: applying it twice gives the same object, so it may be sent again after a lost answer."""
+        raw = self.call(
+            "patch",
+            resource,
+            name,
+            subresource,
+            body=body,
+            content_type=content_type,
+            deadline=deadline,
+            repeat=repeat,
+        )
+        return _DICT.decode(raw)
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        grace: int | None = None,
+        propagation: str | None = None,
+        deadline: Deadline | None = None,
+    ) -> bool:
+        """DELETE; False when there was nothing (more) to delete: absent, or not that ``uid`` (and ``version``).
+
+        Only with ``uid`` may it be repeated after a lost answer.
+        """
+        body: Json = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        if propagation is not None:
+            body["propagationPolicy"] = propagation
+        if uid:
+            body["preconditions"] = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        try:
+            self.call("delete", resource, name, body=body, deadline=deadline, repeat=bool(uid))
+        except KubernetesError as error:
+            if error.code == 404 or (uid and error.code == 409):
+                return False
+            raise
+        return True
+
+    def log(
+        self,
+        pod: str,
+        container: str,
+        *,
+        limit_bytes: int,
+        tail_lines: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> bytes:
+        """Log of a container, at most ``limit_bytes``."""
+        query = _query(container=container, limitBytes=limit_bytes, tailLines=tail_lines, pretty="true")
+        return self.call("get", PODS, pod, "log", query=query, deadline=deadline, repeat=True)[:limit_bytes]
+
+    def watch(
+        self,
+        resource: Resource,
+        resource_version: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+        silence: float,
+    ) -> WatchStream:
+        """Open a watch from ``resource_version``; breaks when nothing, not even a bookmark, comes in ``silence`` s."""
+        query = _query(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            timeoutSeconds=timeout_seconds,
+        )
+        doing = f"watch {resource.plural}"
+        started = time.monotonic()
+        response = self._send("watch", self.url(resource, query=query), None, "", silence, stream=True, doing=doing)
+        self.observe("watch", resource.plural, response.status, started)
+        if response.status != 200:
+            try:
+                raise _error(response.status, response.headers, response.data, doing)
+            finally:
+                response.close()
+        return WatchStream(response, doing)
+
+    # -- the wire ----------------------------------------------------------------------------------------------
+
+    def url(self, resource: Resource, name: str = "", subresource: str = "", query: str = "") -> str:
+        """Full URL of a collection, an object or a subresource."""
+        parts = [resource.root]
+        if resource.namespaced:
+            parts += ["namespaces", quote(self.namespace, safe="")]
+        parts.append(resource.plural)
+        parts += [quote(part, safe="") for part in (name, subresource) if part]
+        return self.configuration.host.rstrip("/") + "/".join(parts) + (f"?{query}" if query else "")
+
+    def headers(self) -> dict[str, str]:
+        """Headers with the current credentials. The in-cluster token file is read again as it rotates."""
+        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        with self._auth_lock:
+            settings: Any = self.configuration.auth_settings()
+        for setting in settings.values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        return headers
+
+    def call(
+        self,
+        verb: str,
+        resource: Resource,
+        name: str = "",
+        subresource: str = "",
+        *,
+        query: str = "",
+        body: Json | list[Json] | None = None,
+        content_type: str = "application/json",
+        deadline: Deadline | None = None,
+        timeout: float = CALL_TIMEOUT,
+        repeat: bool = False,
+    ) -> bytes:
+        """Make one call, repeated where that is safe; returns the body of the answer.
+
+        Raises KubernetesError; DeadlineExceededError when no time is left to begin with.
+        """
+        kind = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        doing = f"{verb} {kind} {name}".rstrip()
+        url = self.url(resource, name, subresource, query)
+        payload = None if body is None else msgspec.json.encode(body)
+        for attempt in range(1, MAX_TRIES + 1):
+            limit = deadline.cap(timeout) if deadline else timeout
+            started = time.monotonic()
+            try:
+                response = self._send(verb, url, payload, content_type, limit, stream=False, doing=doing)
+                self.observe(verb, kind, response.status, started)
+                if response.status < 400:
+                    return response.data
+                raise _error(response.status, response.headers, response.data, doing)
+            except KubernetesError as error:
+                if error.code == 0:
+                    self.observe(verb, kind, 0, started)
+                pause = _pause(error, attempt, repeat)
+                if pause is None or attempt == MAX_TRIES or (deadline and deadline.remaining() <= pause):
+                    raise
+                logger.info("%s; trying again in %.2f s", error, pause)
+                self._sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _send(
+        self, verb: str, url: str, payload: bytes | None, content_type: str, timeout: float, *, stream: bool, doing: str
+    ) -> urllib3.BaseHTTPResponse:
+        headers = self.headers()
+        if payload is not None:
+            headers["Content-Type"] = content_type
+        try:
+            response: urllib3.BaseHTTPResponse = self._pool.request(
+                _METHODS[verb],
+                url,
+                body=payload,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
+                retries=False,
+                redirect=False,
+                preload_content=not stream,
+            )
+        except HTTPError as error:
+            reason = "Timeout" if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) else "Unreachable"
+            sent = not isinstance(error, _NEVER_SENT)
+            raise KubernetesError(
+                0, reason, type(error).__name__, doing=doing, maybe_done=sent and verb not in _READS
+            ) from error
+        return response
+
+    def observe(self, verb: str, kind: str, code: int, started: float) -> None:
+        """Tell the observer of a call that began at monotonic second ``started``."""
+        if self._observer:
+            self._observer(verb, kind, code, time.monotonic() - started)
+
+
+def _query(**parameters: str | int | None) -> str:
+    return urlencode({key: value for key, value in parameters.items() if value not in (None, "")})
+
+
+def _error(code: int, headers: Mapping[str, str], body: bytes, doing: str) -> KubernetesError:
+    try:
+        status = msgspec.json.decode(body, type=Status)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        status = Status(message=body[:200].decode("utf-8", "replace"))
+    details = status.details or _StatusDetails()
+    return KubernetesError(
+        code,
+        status.reason or "Unknown",
+        status.message,
+        doing=doing,
+        maybe_done=code >= 500,
+        retry_after=_seconds(headers.get("Retry-After")) or details.retry_after_seconds,
+        causes=tuple(str(cause.get("field", "")) for cause in details.causes or ()),
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isdigit() else None
+
+
+def _pause(error: KubernetesError, attempt: int, repeat: bool) -> float | None:
+    """Seconds to wait before the same call may be sent again, or None when it may not.
+
+    429 means the call was not looked at, and a refused connection that it was not heard: safe for every verb.
+    """
+    transient = error.code in (0, 500, 502, 503, 504)
+    unheard = error.code == 429 or (error.code == 0 and not error.maybe_done)
+    if not (unheard or (repeat and transient)):
+        return None
+    backoff = min(2.0, 0.1 * 2**attempt)
+    return min(10.0, error.retry_after or 0.0) + random.uniform(backoff / 2, backoff)

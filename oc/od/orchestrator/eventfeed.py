@@ -1,0 +1,52 @@
+"""Events of pods, handed to whoever waits for one: the progress texts of launches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from oc.od.orchestrator.podmodel import PodEvent
+
+_EVENT = msgspec.json.Decoder(PodEvent)
+Receiver = Callable[[PodEvent], None]
+
+
+class EventFeed:
+    """Handler of the one event watch of the process. Keeps nothing: an event nobody waits for is dropped."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._receivers: dict[str, list[Receiver]] = {}
+
+    @contextmanager
+    def subscribe(self, pod: str, receiver: Receiver) -> Iterator[None]:
+        """Call ``receiver`` (quickly; in the watch's thread) with every event of the pod of that name."""
+        with self._lock:
+            self._receivers.setdefault(pod, []).append(receiver)
+        try:
+            yield
+        finally:
+            with self._lock:
+                others = self._receivers[pod]
+                others.remove(receiver)
+                if not others:
+                    del self._receivers[pod]
+
+    def replace(self, items: list[msgspec.Raw], version: str) -> None:
+        """Handler: nothing to do, the past is not told."""
+
+    def bookmark(self, version: str) -> None:
+        """Handler: nothing to do."""
+
+    def apply(self, change: str, item: msgspec.Raw) -> str:
+        """Handler: hand the event on, unless it is being removed."""
+        event = _EVENT.decode(item)
+        if change != "DELETED":
+            with self._lock:
+                receivers = list(self._receivers.get(event.involved_object.name, ()))
+            for receiver in receivers:
+                receiver(event)
+        return event.metadata.resource_version

@@ -1,0 +1,239 @@
+"""The desktops and applications of the namespace, kept in memory by one shared watch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from oc.model.deadline import Deadline
+from oc.od.orchestrator.podmodel import POD, Pod, pod_from, version_number
+
+logger = logging.getLogger(__name__)
+
+Listener = Callable[[str, Pod], None]
+MAX_REMEMBERED = 4096
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Subscription:
+    """Wakes one thread when a pod changes, or when somebody calls ``wake``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._changed = threading.Event()
+
+    def wake(self) -> None:
+        """End the current or the next ``wait``."""
+        self._changed.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the next change; False when ``seconds`` passed without one."""
+        woken = self._changed.wait(seconds)
+        self._changed.clear()
+        return woken
+
+
+class PodCache:
+    """Pods by name, by user and by type. Thread-safe; the pods handed out must not be changed.
+
+    Filled by a Reflector (it is its Handler) and by what this process itself writes (``feed``), so that a writer
+    reads its own writes. Listeners are called outside the lock with (ADDED|MODIFIED|DELETED, pod), once a change.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pods: dict[str, Pod] = {}
+        self._users: dict[str, set[str]] = {}
+        self._kinds: dict[str, set[str]] = {}
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self._listeners: list[Listener] = []
+        self._seen = -1
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Pod | None:
+        """The pod of that name, or None."""
+        with self._lock:
+            return self._pods.get(name)
+
+    def of_user(self, user: str, kind: str) -> list[Pod]:
+        """Pods whose label ``access_userid`` is ``user`` and ``type`` is ``kind``."""
+        with self._lock:
+            pods = [self._pods[name] for name in self._users.get(user, ())]
+        return [pod for pod in pods if pod.kind == kind]
+
+    def of_kind(self, kind: str) -> list[Pod]:
+        """Pods whose label ``type`` is ``kind``."""
+        with self._lock:
+            return [self._pods[name] for name in self._kinds.get(kind, ())]
+
+    def was_deleted(self, uid: str) -> bool:
+        """True when the deletion of the pod of that uid was seen (among the last few thousand)."""
+        with self._lock:
+            return uid in self._deleted
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._pods)
+
+    # -- waiting -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def subscribe(self, name: str) -> Iterator[Subscription]:
+        """A subscription to the pod of that name, whether it exists yet or not."""
+        subscription = Subscription(name)
+        with self._lock:
+            self._subscriptions.setdefault(name, []).append(subscription)
+        try:
+            yield subscription
+        finally:
+            with self._lock:
+                others = self._subscriptions[name]
+                others.remove(subscription)
+                if not others:
+                    del self._subscriptions[name]
+
+    def wait(self, name: str, predicate: Callable[[Pod | None], bool], deadline: Deadline) -> bool:
+        """Wait until ``predicate`` holds for the pod (None: absent); False at the deadline."""
+        with self.subscribe(name) as subscription:
+            while not predicate(self.get(name)):
+                left = deadline.remaining()
+                if left <= 0:
+                    return False
+                subscription.wait(left)
+            return True
+
+    def listen(self, listener: Listener) -> None:
+        """Call ``listener`` at every change from now on."""
+        self._listeners.append(listener)
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def feed(self, manifest: dict[str, Any]) -> Pod:
+        """Take an answer of the API to this process in, unless the watch knows better already."""
+        pod = pod_from(manifest)
+        self.take(pod)
+        return pod
+
+    def take(self, pod: Pod) -> None:
+        """As ``feed``, of a pod already decoded."""
+        self._put(pod, watched=False)
+
+    def forget(self, name: str, uid: str) -> None:
+        """Take note that the API says the pod of that uid is gone."""
+        with self._lock:
+            old = self._pods.get(name)
+            known = old if old is not None and old.uid == uid else None
+            self._remember(uid)
+            if known:
+                self._remove(name)
+        if known:
+            self._announce("DELETED", known)
+
+    def mark_terminating(self, name: str, uid: str) -> None:
+        """Take note that the API accepted the deletion of that pod, before the watch says so."""
+        with self._lock:
+            old = self._pods.get(name)
+            if old is None or old.uid != uid or old.terminating:
+                return
+            metadata = msgspec.structs.replace(old.metadata, deletion_timestamp=_now())
+            pod = self._pods[name] = msgspec.structs.replace(old, metadata=metadata)
+        self._announce("MODIFIED", pod)
+
+    def replace(self, items: list[msgspec.Raw], version: str) -> None:
+        """Handler: the whole collection as of ``version``."""
+        number = version_number(version)
+        pods = [POD.decode(item) for item in items]
+        names = {pod.name for pod in pods}
+        with self._lock:
+            # what this process wrote after the list was taken is newer than the list
+            gone = [pod for name, pod in self._pods.items() if name not in names and pod.version <= number]
+            for pod in gone:
+                self._remove(pod.name)
+                self._remember(pod.uid)
+        for pod in gone:
+            self._announce("DELETED", pod)
+        for pod in pods:
+            self._put(pod, watched=True)
+        self.bookmark(version)
+
+    def apply(self, change: str, item: msgspec.Raw) -> str:
+        """Handler: one event of the watch."""
+        pod = POD.decode(item)
+        if change == "DELETED":
+            self._delete(pod)
+        else:
+            self._put(pod, watched=True)
+        self.bookmark(pod.metadata.resource_version)
+        return pod.metadata.resource_version
+
+    def bookmark(self, version: str) -> None:
+        """Handler: the watch has shown everything up to ``version``."""
+        with self._lock:
+            self._seen = version_number(version)
+
+    def _put(self, pod: Pod, *, watched: bool) -> None:
+        """Store ``pod`` and tell of it, unless something newer is known."""
+        with self._lock:
+            old = self._pods.get(pod.name)
+            if pod.uid in self._deleted or (old is not None and 0 <= pod.version <= old.version):
+                return
+            if not watched and old is None and 0 <= pod.version <= self._seen:
+                return  # the watch has passed this version: the pod came and went
+            if old is not None:
+                self._remove(pod.name)
+            replaced = old if old is not None and old.uid != pod.uid else None
+            if replaced:
+                self._remember(replaced.uid)
+            self._pods[pod.name] = pod
+            self._users.setdefault(pod.labels.get("access_userid", ""), set()).add(pod.name)
+            self._kinds.setdefault(pod.kind, set()).add(pod.name)
+        if replaced:
+            self._announce("DELETED", replaced)
+        self._announce("ADDED" if old is None or replaced else "MODIFIED", pod)
+
+    def _delete(self, pod: Pod) -> None:
+        with self._lock:
+            fresh = pod.uid not in self._deleted
+            self._remember(pod.uid)
+            old = self._pods.get(pod.name)
+            if old is not None and old.uid == pod.uid:
+                self._remove(pod.name)
+        if fresh:
+            self._announce("DELETED", pod)
+
+    def _remember(self, uid: str) -> None:
+        self._deleted[uid] = None
+        while len(self._deleted) > MAX_REMEMBERED:
+            self._deleted.popitem(last=False)
+
+    def _remove(self, name: str) -> None:
+        pod = self._pods.pop(name)
+        for index, key in ((self._users, pod.labels.get("access_userid", "")), (self._kinds, pod.kind)):
+            names = index[key]
+            names.discard(name)
+            if not names:
+                del index[key]
+
+    def _announce(self, change: str, pod: Pod) -> None:
+        with self._lock:
+            waiting = list(self._subscriptions.get(pod.name, ()))
+        for subscription in waiting:
+            subscription.wake()
+        for listener in self._listeners:
+            try:
+                listener(change, pod)
+            except Exception:
+                # A listener's failure must not stop the watch that everybody else waits on.
+                logger.exception("a listener failed on pod %s", pod.name)

@@ -1,0 +1,115 @@
+"""Are the services of a desktop up? Asked by commands in its graphical container (spec orchestration.md 6.4)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oc.errors import DeadlineExceededError, ODError
+from oc.model.deadline import Deadline
+from oc.od.orchestrator.client import KubernetesClient
+from oc.od.orchestrator.desktop import Desktop
+from oc.od.orchestrator.errors import ExecError, KubernetesError
+from oc.od.orchestrator.execution import run_in_container
+from oc.od.orchestrator.starting import Progress
+from oc.od.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.25
+COMMAND_SECONDS = 10.0
+DEFAULT_WAIT_PORT_MS = 2000
+DEFAULT_HEALTH_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One command that exits 0 when ``name`` is ready."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def readiness_checks(settings: Settings, ip: str) -> list[Check]:
+    """The checks of a desktop at address ``ip`` in their order: services, processes, ports.
+
+    Raises ODError (500) when the configuration names an entry without port, or there is no program to wait with.
+    """
+    graphical = settings.pod.entry("graphical")
+    checks = [Check(name, ("/usr/bin/supervisorctl", "status", name)) for name in graphical.waitfor_services]
+    checks += [Check(name, ("/usr/bin/pidof", name)) for name in graphical.waitfor_processes]
+    host = f"[{ip}]" if ":" in ip else ip
+    for name in graphical.waitfor_listeningservices:
+        entry = settings.pod.entry(name)
+        if not entry.enable:
+            continue
+        program = entry.waitportbin or graphical.waitportbin
+        if entry.tcpport is None or program is None:
+            raise ODError(
+                "the readiness of the desktop is not configured",
+                doing=f"desktop.pod.{name} needs tcpport and waitportbin: waitfor_listeningservices names it",
+            )
+        limit = str(entry.waitportbintimeout or DEFAULT_WAIT_PORT_MS)
+        checks.append(Check(name, (program, "-t", limit, f"{host}:{entry.tcpport}")))
+        if entry.healtzbin:
+            seconds = max(1, (entry.healtzbintimeout or DEFAULT_HEALTH_MS) // 1000)
+            url = f"http://{host}:{entry.tcpport}/{name}/healtz"
+            checks.append(Check(name, (entry.healtzbin, "--max-time", str(seconds), url)))
+    return checks
+
+
+class Readiness:
+    """Runs the checks of a desktop until all have passed."""
+
+    def __init__(
+        self, settings: Settings, client: KubernetesClient, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._sleep = sleep
+
+    def wait(self, desktop: Desktop, progress: Progress, deadline: Deadline) -> bool:
+        """True when every service answered before the deadline; what is missing then is logged.
+
+        A check that passed is not asked again, so a ready desktop costs one command each.
+        Raises ODError when the configuration cannot be followed.
+        """
+        if desktop.ip is None or desktop.container_name is None:
+            return False
+        started = time.monotonic()
+        for check in readiness_checks(self._settings, desktop.ip):
+            progress(f"c.Waiting for {check.name}")
+            if not self._passes(desktop, check, deadline):
+                logger.warning("desktop %s: %s is not ready in time", desktop.name, check.name)
+                return False
+        progress(f"c.Services ready after {time.monotonic() - started:.1f} s")
+        return True
+
+    def _passes(self, desktop: Desktop, check: Check, deadline: Deadline) -> bool:
+        """Ask until the answer is yes; False at the deadline, or when the pod is gone."""
+        container = desktop.container_name or ""
+        while not deadline.expired:
+            try:
+                result = run_in_container(
+                    self._client,
+                    desktop.name,
+                    container,
+                    check.command,
+                    timeout=COMMAND_SECONDS,
+                    deadline=deadline,
+                    output_limit=1024,
+                )
+                if result.exit_code == 0:
+                    return True
+            except KubernetesError as error:
+                if error.code in (401, 403, 404):
+                    logger.warning("desktop %s cannot be asked: %s", desktop.name, error)
+                    return False
+            except DeadlineExceededError:
+                return False
+            except ExecError as error:
+                logger.debug("desktop %s, %s: %s", desktop.name, check.name, error.doing)
+            self._sleep(min(PAUSE_SECONDS, deadline.remaining()))
+        return False
