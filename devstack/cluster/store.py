@@ -279,7 +279,7 @@ class Store:
     def replace(self, kind: str, item: Item, obj: Object, *, remove_done: bool = True) -> Object:
         """Store `obj` as the next version of `item` (see `update`)."""
         metadata = obj["metadata"]
-        if kind in GENERATION_KINDS and obj.get("spec") != item.obj.get("spec"):
+        if kind in GENERATION_KINDS and _wanted(obj) != _wanted(item.obj):
             metadata["generation"] = int(item.obj["metadata"].get("generation", 1)) + 1
         if remove_done and is_done(kind, obj):
             self._delete(kind, item)
@@ -367,6 +367,11 @@ class Store:
         for table in self._tables.values():
             table.history.clear()
             table.compacted = self.version
+
+
+def _wanted(obj: Object) -> Object:
+    """The spec without what the scheduler fills in: binding a pod is no new generation of it."""
+    return {key: value for key, value in (obj.get("spec") or {}).items() if key != "nodeName"}
 
 
 def is_done(kind: str, obj: Object) -> bool:
