@@ -72,7 +72,7 @@ class Report:
 
     def __init__(self, file: str | None = None, lines: Mapping[tuple[Step, ...], int] | None = None) -> None:
         self.file = file
-        self._lines = lines or {}
+        self._lines = dict(lines or {})
         self.problems: list[Problem] = []
 
     def line_of(self, path: tuple[Step, ...]) -> int | None:
@@ -82,6 +82,12 @@ class Report:
             if line is not None:
                 return line
         return None
+
+    def same_lines(self, source: tuple[Step, ...], target: tuple[Step, ...]) -> None:
+        """Values below `target` were taken from below `source`: messages shall name the lines they stand in."""
+        for path, line in list(self._lines.items()):
+            if path[: len(source)] == source and len(path) > len(source):
+                self._lines[(*target, *path[len(source) :])] = line
 
     def add(self, path: tuple[Step, ...], text: str, level: Level) -> None:
         problem = Problem(spell(path), text, level, self.line_of(path), self.file)

@@ -112,7 +112,7 @@ class Text(Kind[str]):
 
     @property
     def name(self) -> str:
-        return "str" if self.what == "text" else f"str, {self.what}"
+        return "str" if self.what == "text" else f"str ({self.what})"
 
 
 class Choice(Kind[str]):
@@ -128,7 +128,7 @@ class Choice(Kind[str]):
 
     @property
     def name(self) -> str:
-        return " or ".join(f"'{word}'" for word in self.words)
+        return "one of " + ", ".join(f"'{word}'" for word in self.words)
 
 
 class Url(Kind[str]):
@@ -212,7 +212,10 @@ class Nullable(Kind[T | None], Generic[T]):
 
 
 class Or(Kind[T], Generic[T]):
-    """A kind that first looks at the value: `pick` returns the kind to use, or None to refuse it."""
+    """A kind that first looks at the value: `pick` returns the kind to use, or None to refuse it.
+
+    The result is the plain form (list, dict, text) of the value, checked.
+    """
 
     def __init__(self, name: str, pick: Callable[[object], Kind[Any] | None]) -> None:
         self._name = name
@@ -222,8 +225,8 @@ class Or(Kind[T], Generic[T]):
         kind = self.pick(value)
         if kind is None:
             raise at.expected(self._name, value)
-        result: T = kind.parse(value, at)
-        return result
+        result: Any = kind.dump(kind.parse(value, at))
+        return result  # type: ignore[no-any-return]
 
     @property
     def name(self) -> str:

@@ -131,8 +131,10 @@ def _merged(name: str, values: object, given: Mapping[str, object], at: Place) -
     if not isinstance(target, Mapping) or not target:
         at.child("config_ref").warn(f"{at.shown(reference)} names no dict of this file, the provider is used as it is")
         return values
-    chosen = target.get(name, next(iter(target.values())))
+    entry = name if name in target else next(iter(target))
+    chosen = target[entry]
     if not isinstance(chosen, Mapping):
         at.child("config_ref").warn(f"'{reference}' holds no dict, the provider is used as it is")
         return values
+    at.report.same_lines((str(reference), str(entry)), at.path)
     return {**values, **chosen}

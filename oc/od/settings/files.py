@@ -1,0 +1,133 @@
+"""The files a configuration names: are they there, can they be read, and the icons among them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from oc.od.settings.declaration import Level, Problem
+from oc.od.settings.model import Settings
+
+MAX_ICON: Final = 256 * 1024
+"""Largest icon file (bytes)."""
+
+MAX_FILE: Final = 1024 * 1024
+DEFAULT_ICON: Final = "application-default-icon.svg"
+
+_PRIVATE: Final = ("-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----")
+_PUBLIC: Final = ("-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----")
+
+
+def check_files(settings: Settings) -> list[Problem]:
+    """Problems of the files the configuration names, worst first. Reads files, never the network.
+
+    Missing key files and account templates are errors; icons, log directories and address databases are not.
+    """
+    problems = [*_keys(settings), *_templates(settings), *_icons(settings), *_logs(settings), *_databases(settings)]
+    order = {Level.ERROR: 0, Level.WARNING: 1, Level.ADVICE: 2}
+    return sorted(problems, key=lambda problem: order[problem.level])
+
+
+def _read(base: Path, name: str, most: int = MAX_FILE) -> tuple[bytes, str]:
+    """(content, "") or (b"", why it cannot be read)."""
+    path = base / name
+    try:
+        if not path.is_file():
+            return b"", f"{name}: no such file"
+        if path.stat().st_size > most:
+            return b"", f"{name}: larger than {most} bytes"
+        return path.read_bytes(), ""
+    except OSError as problem:
+        return b"", f"{name}: cannot be read ({problem.strerror})"
+
+
+def _keys(settings: Settings) -> list[Problem]:
+    user, desktop = settings.jwt_user, settings.jwt_desktop
+    wanted = [
+        ("jwt_token_user.jwtuserprivatekeyfile", user.private_key_file, _PRIVATE),
+        ("jwt_token_user.jwtuserpublickeyfile", user.public_key_file, _PUBLIC),
+        ("jwt_token_desktop.jwtdesktopprivatekeyfile", desktop.private_key_file, _PRIVATE),
+        ("jwt_token_desktop.jwtdesktoppublickeyfile", desktop.public_key_file, _PUBLIC),
+        ("jwt_token_desktop.payloaddesktoppublickeyfile", desktop.payload_public_key_file, _PUBLIC),
+    ]
+    if user.public_key_file_previous is not None:
+        wanted.append(("jwt_token_user.jwtuserpublickeyfile_previous", user.public_key_file_previous, _PUBLIC))
+    problems: list[Problem] = []
+    for key, name, marks in wanted:
+        content, reason = _read(settings.base, name)
+        if reason:
+            problems.append(Problem(key, f"{reason}, expected a PEM file"))
+        elif not any(mark.encode() in content for mark in marks):
+            problems.append(Problem(key, f"{name}: no such key inside, expected a PEM file with {marks[0]}"))
+    return problems
+
+
+def _templates(settings: Settings) -> list[Problem]:
+    account = settings.account
+    wanted = {
+        "template_passwd_filename": account.template_passwd_filename,
+        "template_group_filename": account.template_group_filename,
+        "template_shadow_filename": account.template_shadow_filename,
+        "template_gshadow_filename": account.template_gshadow_filename,
+    }
+    problems: list[Problem] = []
+    for key, name in wanted.items():
+        _, reason = _read(settings.base, name)
+        if reason:
+            problems.append(Problem(key, f"{reason}, expected a template of account lines"))
+    return problems
+
+
+def _icons(settings: Settings) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, entry in settings.dock.entries.items():
+        icon = entry.get("icon")
+        reason = icon_data(settings, icon)[1] if isinstance(icon, str) else ""
+        if reason:
+            problems.append(Problem(f"dock.{name}.icon", f"{reason}, the entry is shown without icon", Level.WARNING))
+    return problems
+
+
+def icon_data(settings: Settings, icon: str) -> tuple[str | None, str]:
+    """(base64 of an icon file of `dock.img_path`, "") or (None, why there is none)."""
+    if Path(icon).name != icon:
+        return None, f"{icon[:80]!r} is no plain file name"
+    content, reason = _read(settings.base / settings.dock.img_path, icon, MAX_ICON)
+    return (None, reason) if reason else (base64.b64encode(content).decode("ascii"), "")
+
+
+def dock_with_icons(settings: Settings) -> Mapping[str, dict[str, Any]]:
+    """The dock entries, each a fresh dict with `icondata` (base64, None when the file cannot be read)."""
+    entries: dict[str, dict[str, Any]] = {}
+    for name, entry in settings.dock.entries.items():
+        entries[name] = dict(entry)
+        if isinstance(entry.get("icon"), str):
+            entries[name]["icondata"] = icon_data(settings, entry["icon"])[0]
+    return entries
+
+
+def _logs(settings: Settings) -> list[Problem]:
+    """File handlers whose directory is missing: logging would fall back to the console."""
+    handlers = (settings.logging or {}).get("handlers")
+    problems: list[Problem] = []
+    for name, handler in handlers.items() if isinstance(handlers, Mapping) else ():
+        filename = handler.get("filename") if isinstance(handler, Mapping) else None
+        if isinstance(filename, str) and not (settings.base / filename).parent.is_dir():
+            text = f"the directory of {filename!r} does not exist, expected it to be made beforehand"
+            problems.append(Problem(f"logging.handlers.{name}.filename", text, Level.WARNING))
+    return problems
+
+
+def _databases(settings: Settings) -> list[Problem]:
+    wanted = {
+        "geoip.city_database": settings.geoip.city_database,
+        "geoip.asn_database": settings.geoip.asn_database,
+        "asn.database": settings.geoip.ipasn_database,
+    }
+    return [
+        Problem(key, f"{name}: no such file, its look-ups are off", Level.ADVICE)
+        for key, name in wanted.items()
+        if not (settings.base / name).is_file()
+    ]
