@@ -1,0 +1,140 @@
+"""The database: SecantusDB, which speaks the MongoDB wire protocol, as a process of its own.
+
+Run as `python -m devstack.database --storage DIR --credentials FILE [--port N] [--no-auth]`: prints one JSON ready line
+`{"ready": true, "port": N}` and serves until SIGTERM. As in production the same user exists once in each of the
+product's databases, and credentials hold only with `authSource` set to that database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import secrets
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devstack.children import Child, ChildError, die_with_parent, start_child
+from devstack.keys import write_private
+
+DATABASES = ("image", "fail2ban", "loginHistory", "applications", "profiles", "desktop")
+USER = "pyos"
+ROLE = "readWrite"
+REPLICA_SET = "rs0"
+READY_SECONDS = 30.0
+# The server keeps a record of every retryable write and gets slow with ten thousand of them.
+RETRYABLE_RECORDS = 200
+TTL_SWEEP_SECONDS = 5.0
+CLIENT_TIMEOUT_MS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A running database: `url` is what the product's MONGODB_URL wants (no path, no query), `parameters` the query."""
+
+    child: Child
+    port: int
+    url: str
+    parameters: str = f"replicaSet={REPLICA_SET}"
+
+
+def _password(file: Path) -> str:
+    """The user's password, made at the first start and kept."""
+    if file.exists():
+        return str(json.loads(file.read_text())["password"])
+    password = secrets.token_urlsafe(24)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(file, json.dumps({"user": USER, "password": password}).encode())
+    return password
+
+
+def start(state: Path, port: int = 0, *, auth: bool = True) -> Database:
+    """Start the database with its files in `state`/database. Raises ChildError."""
+    credentials = state / "secrets" / "mongodb.json"
+    password = _password(credentials)
+    argv = [sys.executable, "-m", "devstack.database", "--storage", str(state / "database")]
+    argv += ["--credentials", str(credentials), "--port", str(port)]
+    if not auth:
+        argv.append("--no-auth")
+    child = start_child("database", argv, state / "logs" / "database.log")
+    try:
+        ready = child.wait_ready_line(READY_SECONDS)
+        chosen = int(ready["port"])
+    except (ChildError, KeyError, ValueError):
+        child.stop()
+        raise
+    user = f"{USER}:{password}@" if auth else ""
+    return Database(child, chosen, f"mongodb://{user}127.0.0.1:{chosen}")
+
+
+# -- the process -----------------------------------------------------------------------------------------------------
+def _serve(storage: Path, port: int, *, auth: bool) -> Any:
+    import secantus.transactions
+    from secantus import SecantusDBServer
+
+    secantus.transactions._RETRYABLE_RECORD_MAX = RETRYABLE_RECORDS
+    server = SecantusDBServer(
+        "127.0.0.1",
+        port,
+        str(storage),
+        replica_set_name=REPLICA_SET,
+        require_auth=auth,
+        ttl_sweep_seconds=TTL_SWEEP_SECONDS,
+        sync_on_commit=False,
+    )
+    server.start()
+    return server
+
+
+def _create_users(storage: Path, password: str) -> None:
+    """Make the product's user in each database; needs a server without authorization, which only we know of."""
+    from pymongo import MongoClient
+    from pymongo.errors import OperationFailure
+
+    server = _serve(storage, 0, auth=False)
+    try:
+        with MongoClient[dict[str, Any]](
+            "127.0.0.1", server.address[1], directConnection=True, serverSelectionTimeoutMS=CLIENT_TIMEOUT_MS
+        ) as client:
+            for name in DATABASES:
+                try:
+                    client[name].command("createUser", USER, pwd=password, roles=[{"role": ROLE, "db": name}])
+                except OperationFailure as error:
+                    log.info("user of database %s is there already (code %s)", name, error.code)
+    finally:
+        server.stop()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(prog="devstack.database", description=__doc__)
+    parser.add_argument("--storage", type=Path, required=True)
+    parser.add_argument("--credentials", type=Path, required=True, help="JSON file with the user's password")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--no-auth", action="store_true", help="accept anybody")
+    options = parser.parse_args(arguments)
+    die_with_parent()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    options.storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marker = options.storage / "users-made"
+    if not options.no_auth and not marker.exists():
+        _create_users(options.storage, json.loads(options.credentials.read_text())["password"])
+        marker.touch()
+    server = _serve(options.storage, options.port, auth=not options.no_auth)
+    print(json.dumps({"ready": True, "port": server.address[1]}), flush=True)
+    stop.wait()
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,245 @@
+"""The stack of one machine: cluster, database, cache and keys, started and stopped together.
+
+    with Stack(tmp_path, parts={"cluster", "database"}) as stack:
+        stack.kubeconfig, stack.mongodb_url, stack.cluster_admin("GET", "/api/v1/namespaces")
+
+Every part is a process of its own on a loopback port. Nothing outlives the stack: parts end with it, also when the
+process that holds it is killed. A state directory can be used again; it keeps database, keys and persistent volumes,
+while the objects of the cluster live in memory only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from devstack import cache, database
+from devstack.children import Child, ChildError, Spawner, start_child
+from devstack.cluster.kubeconfig import write_kubeconfig
+from devstack.clusterclient import ClusterClient
+from devstack.keys import KeyFiles, ensure_keys, write_private
+
+PARTS = ("cluster", "database", "cache")
+ROOT = Path(__file__).resolve().parent.parent
+MANIFESTS = ("00-namespace.yaml", "10-rbac.yaml", "11-rbac-optional.yaml")
+NAMESPACE = "abcdesktop"
+SERVICE_ACCOUNT = "pyos-serviceaccount"
+TOKEN_SECONDS = 30 * 24 * 3600
+CLUSTER_READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the parts listen; 0: on a free port."""
+
+    cluster: int = 0
+    database: int = 0
+    cache: int = 0
+
+
+class Stack:
+    """A running stack (after `start` or inside `with`). Attributes of parts that were not asked for are None.
+
+    `node_options`: see devstack.cluster.node.options. `database_auth`: whether the database wants its user's password.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path | str,
+        parts: Collection[str] = PARTS,
+        *,
+        ports: Ports | None = None,
+        namespace: str = NAMESPACE,
+        node_options: dict[str, Any] | None = None,
+        database_auth: bool = True,
+        optional_rights: bool = True,
+        cluster_arguments: Collection[str] = (),
+    ) -> None:
+        unknown = set(parts) - set(PARTS)
+        if unknown:
+            raise ValueError(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
+        self.state = Path(state_dir).resolve()
+        self.parts = frozenset(parts)
+        self.namespace = namespace
+        self.keys: KeyFiles | None = None
+        self.kubeconfig: Path | None = None
+        self.kubeconfig_pyos: Path | None = None
+        self.server_url: str | None = None
+        self.admin_url: str | None = None
+        self.admin_token: str | None = None
+        self.mongodb_url: str | None = None
+        self.mongodb_parameters = ""
+        self.memcached: tuple[str, int] | None = None
+        self._ports = ports or Ports()
+        self._node_options = node_options
+        self._database_auth = database_auth
+        self._optional_rights = optional_rights
+        self._cluster_arguments = list(cluster_arguments)
+        self._client: ClusterClient | None = None
+        self._children: list[Child] = []
+        self._spawner: Spawner | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the parts and wait until each is ready. Raises ChildError (and leaves nothing running)."""
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._spawner = Spawner()
+        try:
+            self.keys = ensure_keys(self.state / "keys")
+            if "cluster" in self.parts:
+                self._start_cluster(self._spawner)
+            if "database" in self.parts:
+                self._start_database(self._spawner)
+            if "cache" in self.parts and cache.is_available():
+                self._start_cache(self._spawner)
+            self._write_environment()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the parts, the last started first. Safe to call twice."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        while self._children:
+            self._children.pop().stop()
+        if self._spawner is not None:
+            self._spawner.close()
+            self._spawner = None
+
+    def failed_part(self) -> Child | None:
+        """A part that has ended although nobody stopped it."""
+        return next((child for child in self._children if not child.is_alive()), None)
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Process ids by part."""
+        return {child.name: child.pid for child in self._children}
+
+    @property
+    def memcached_address(self) -> str | None:
+        """host:port of memcached."""
+        return f"{self.memcached[0]}:{self.memcached[1]}" if self.memcached else None
+
+    # -- use -----------------------------------------------------------------------------------------------------
+    def cluster_admin(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """One request to the API server as its administrator; the decoded answer.
+
+        Raises devstack.clusterclient.ClusterError when it is refused.
+        """
+        if self._client is None:
+            raise ValueError("this stack has no cluster")
+        return self._client.request(method, path, body, content_type)
+
+    def environment(self) -> dict[str, str]:
+        """The variables the product reads to find the stack, and the paths of keys for its configuration."""
+        values: dict[str, str] = {"POD_NAMESPACE": self.namespace}
+        if self.kubeconfig_pyos is not None:
+            values["KUBECONFIG"] = str(self.kubeconfig_pyos)
+        if self.mongodb_url is not None:
+            values["MONGODB_URL"] = self.mongodb_url
+            values["MONGODB_PARAM"] = self.mongodb_parameters
+        if self.memcached_address is not None:
+            values["MEMCACHESERVER"] = self.memcached_address
+        if self.keys is not None:
+            pairs = {
+                "JWT_USER_SIGNING": self.keys.user_signing,
+                "JWT_DESKTOP_SIGNING": self.keys.desktop_signing,
+                "JWT_DESKTOP_PAYLOAD": self.keys.desktop_payload,
+            }
+            for name, pair in pairs.items():
+                values[f"{name}_PRIVATE_KEY"] = str(pair.private)
+                values[f"{name}_PUBLIC_KEY"] = str(pair.public)
+        return values
+
+    def describe(self) -> list[tuple[str, str, str]]:
+        """What runs where: (part, address, note); no password."""
+        rows = []
+        if self.server_url is not None:
+            rows.append(("cluster", self.server_url, f"KUBECONFIG={self.kubeconfig}"))
+        if self.mongodb_url is not None:
+            address = "mongodb://" + self.mongodb_url.rpartition("@")[2].removeprefix("mongodb://")
+            rows.append(("database", address, f"user {database.USER}, password in {self.state / 'env'}"))
+        if self.memcached_address is not None:
+            rows.append(("cache", self.memcached_address, "memcached"))
+        elif "cache" in self.parts:
+            rows.append(("cache", "none", "memcached is not installed: pyos keeps its cache in its own process"))
+        rows.append(("keys", str(self.state / "keys"), "RSA key pairs of the tokens"))
+        return rows
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+    def _start_cluster(self, spawner: Spawner) -> None:
+        argv = [sys.executable, "-m", "devstack.cluster", "--port", str(self._ports.cluster)]
+        argv += ["--state", str(self.state / "cluster"), *self._cluster_arguments]
+        if self._node_options is not None:
+            file = self.state / "node-options.json"
+            write_private(file, json.dumps(self._node_options).encode())
+            argv += ["--node-options", str(file)]
+        log = self.state / "logs" / "cluster.log"
+        child = spawner.run(lambda: start_child("cluster", argv, log))
+        self._children.append(child)
+        ready = child.wait_ready_line(CLUSTER_READY_SECONDS)
+        self._take_cluster(child, ready)
+        assert self._client is not None
+        for name in MANIFESTS if self._optional_rights else MANIFESTS[:2]:
+            if (ROOT / "deploy" / name).exists():
+                self._client.apply_file(ROOT / "deploy" / name, self.namespace)
+        token = self._client.service_account_token(self.namespace, SERVICE_ACCOUNT, TOKEN_SECONDS)
+        self.kubeconfig_pyos = write_kubeconfig(
+            self.state / "kubeconfig.pyos",
+            self._client.server,
+            token,
+            self.namespace,
+            ca_pem=str(ready.get("ca", "")),
+            user=SERVICE_ACCOUNT,
+        )
+
+    def _take_cluster(self, child: Child, ready: dict[str, Any]) -> None:
+        try:
+            self.server_url = str(ready["server"])
+            admin = Path(ready["kubeconfig"])
+        except KeyError as error:
+            raise child.failure("gave an incomplete ready line") from error
+        self.kubeconfig = self.state / "kubeconfig"
+        write_private(self.kubeconfig, admin.read_bytes())
+        self._client = ClusterClient(self.kubeconfig)
+        self.admin_url = ready.get("admin_url")
+        self.admin_token = ready.get("admin_token")
+
+    def _start_database(self, spawner: Spawner) -> None:
+        started = spawner.run(lambda: database.start(self.state, self._ports.database, auth=self._database_auth))
+        self._children.append(started.child)
+        self.mongodb_url, self.mongodb_parameters = started.url, started.parameters
+
+    def _start_cache(self, spawner: Spawner) -> None:
+        child, port = spawner.run(lambda: cache.start(self.state, self._ports.cache))
+        self._children.append(child)
+        self.memcached = ("127.0.0.1", port)
+
+    def _write_environment(self) -> None:
+        lines = [f"export {name}='{value}'" for name, value in sorted(self.environment().items())]
+        write_private(self.state / "env", ("\n".join(lines) + "\n").encode())
+
+
+def default_state_dir() -> Path:
+    """Where the stack of this work tree keeps its state."""
+    return Path(os.environ.get("DEVSTACK_STATE", ROOT / ".devstack"))
+
+
+__all__ = ["PARTS", "ChildError", "Ports", "Stack", "default_state_dir"]
