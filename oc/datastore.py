@@ -140,7 +140,7 @@ class DataStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._clients: dict[str, pymongo.MongoClient[Document]] = {}
-        self._down_until: dict[str, float] = {}
+        self._down_until: float | None = None  # one server serves all databases
 
     # --- values by kind -------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class DataStore:
         Raises UnavailableError when it is away or refuses our account, BadRequestError for data it cannot hold,
         ODError for the rest. No message holds the URL.
         """
-        self._refuse_when_away(database)
+        self._refuse_when_away()
         try:
             yield
         except (pymongo.errors.ConnectionFailure, pymongo.errors.ExecutionTimeout) as error:
@@ -290,42 +290,47 @@ class DataStore:
             # The driver's text may quote parts of the URL, the password among them.
             logger.error("%s: the MongoDB URL or MONGODB_PARAM cannot be used (%s)", database, type(error).__name__)
             raise UnavailableError("the database is not available", doing=doing) from None
+        except pymongo.errors.InvalidOperation as error:
+            raise UnavailableError("the database is not available", doing=doing) from error  # closed meanwhile
         except pymongo.errors.PyMongoError as error:
             logger.error("%s: %s while %s", database, type(error).__name__, doing)
             raise ODError("database error", doing=doing) from error
         else:
-            self._answered(database)
+            self._answered()
 
     def _connect(self, database: str) -> pymongo.MongoClient[Document]:
         try:
             url = database_url(self._settings.url, self._settings.param, database)
-        except ValueError as error:
-            raise pymongo.errors.InvalidURI(str(error)) from None
+            return self._make_client(url)
+        except ValueError:
+            raise pymongo.errors.InvalidURI("not a usable MongoDB URL") from None
+
+    @staticmethod
+    def _make_client(url: str) -> pymongo.MongoClient[Document]:
         given = {option.partition("=")[0].lower() for option in url.partition("?")[2].split("&")}
         options: dict[str, Any] = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
         return pymongo.MongoClient(url, **options)
 
-    def _refuse_when_away(self, database: str) -> None:
-        if database not in self._down_until:
+    def _refuse_when_away(self) -> None:
+        if self._down_until is None:
             return
         with self._lock:
             now = self._clock()
-            if now >= self._down_until.get(database, now):
-                self._down_until[database] = now + FAIL_FAST_SECONDS  # this caller tries, the others fail at once
+            if self._down_until is None or now >= self._down_until:
+                self._down_until = now + FAIL_FAST_SECONDS  # this caller tries, the others fail at once
                 return
-            client = self._clients.get(database)
-        # The driver goes on looking in the background: a server it has found again ends the wait.
-        if client is not None and client.topology_description.has_writable_server():
-            return
-        raise UnavailableError("the database is not available", retry_after=int(FAIL_FAST_SECONDS))
+            clients = list(self._clients.values())
+        # The drivers go on looking in the background: a server one of them has found again ends the wait.
+        if not any(client.topology_description.has_writable_server() for client in clients):
+            raise UnavailableError("the database is not available", retry_after=int(FAIL_FAST_SECONDS))
 
     def _away(self, database: str, doing: str, error: Exception) -> UnavailableError:
         # A connection lost in the middle may be one server's end: only a failed search says that nobody is there.
         if isinstance(error, pymongo.errors.ServerSelectionTimeoutError):
-            first = database not in self._down_until
-            self._down_until[database] = self._clock() + FAIL_FAST_SECONDS
+            first = self._down_until is None
+            self._down_until = self._clock() + FAIL_FAST_SECONDS
             if first:
-                logger.warning("database %s is away: %s%s", database, _short(error), self._hint(database))
+                logger.warning("the database is away: %s%s", _short(error), self._hint(database))
         else:
             logger.warning("database %s: %s while %s", database, _short(error), doing)
         return UnavailableError("the database is not available", retry_after=int(FAIL_FAST_SECONDS), doing=doing)
@@ -333,7 +338,8 @@ class DataStore:
     def _hint(self, database: str) -> str:
         client = self._clients.get(database)
         description = client.topology_description if client is not None else None
-        if description is None or description.replica_set_name is None:
+        # The driver strikes servers of another kind off its list; one that is only down stays on it.
+        if description is None or description.replica_set_name is None or description.server_descriptions():
             return ""
         return (
             f" (a server of replica set {description.replica_set_name} is looked for;"
@@ -350,9 +356,10 @@ class DataStore:
         logger.error("database %s: code %s while %s", database, error.code, doing)
         return ODError("database error", doing=doing)
 
-    def _answered(self, database: str) -> None:
-        if self._down_until.pop(database, None) is not None:
-            logger.info("database %s answers again", database)
+    def _answered(self) -> None:
+        if self._down_until is not None:
+            self._down_until = None
+            logger.info("the database answers again")
 
 
 def _short(error: Exception) -> str:

@@ -30,7 +30,7 @@ class CatalogueSettings:
     """The part of the settings a catalogue reads."""
 
     kubernetes: KubernetesPart = KubernetesPart()
-    dock: DockSettings = DockSettings(entries={})
+    dock: DockSettings = dataclasses.field(default_factory=lambda: DockSettings(entries={}))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ An empty REPLICA_SET makes it a standalone server. Says ``{"port": ...}`` when i
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import secantus.transactions
@@ -17,5 +18,6 @@ if __name__ == "__main__":
     port, replica_set, storage = int(sys.argv[1]), sys.argv[2] or None, sys.argv[3]
     server = SecantusDBServer("127.0.0.1", port, storage, replica_set_name=replica_set)
     server.start()
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())  # writes everything down
     print(json.dumps({"port": server.address[1]}), flush=True)
     server.wait()

@@ -22,6 +22,7 @@ class Database:
     def __init__(self, state: Path, replica_set: str = "rs0") -> None:
         self.state = state
         self.replica_set = replica_set
+        self.options = ""
         self.port = cache.free_port()
         self.child: Child | None = None
 
@@ -31,10 +32,16 @@ class Database:
 
     @property
     def param(self) -> str:
-        return f"replicaSet={self.replica_set}" if self.replica_set else ""
+        return (f"replicaSet={self.replica_set}" if self.replica_set else "") + self.options
 
     def start(self) -> Database:
-        argv = [sys.executable, str(HERE / "database_server.py"), str(self.port), self.replica_set, str(self.state / "db")]
+        argv = [
+            sys.executable,
+            str(HERE / "database_server.py"),
+            str(self.port),
+            self.replica_set,
+            str(self.state / "db"),
+        ]
         (self.state / "db").mkdir(parents=True, exist_ok=True)
         self.child = start_child("database", argv, self.state / "database.log")
         self.child.wait_ready_line(20)

@@ -1,0 +1,109 @@
+"""The history of logins and desktops."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from oc.datastore import DataStore
+from oc.model.identity import ClientInfo, Identity
+from oc.od.history import History
+
+from .peers import Database
+from .waiting import wait_until
+
+FRY = Identity("planet", "ldap", "fry", "Philip J. Fry", labels={"shipcrew": "true"})
+BROWSER = ClientInfo("10.244.0.1", useragent="Mozilla/5.0")
+NOON = datetime.datetime(2026, 5, 5, 12)
+PLACE = {"accuracy": 14.9, "latitude": 48.85, "longitude": 2.37}
+
+
+@pytest.fixture
+def history(datastore: DataStore) -> Iterator[History]:
+    made = History(datastore, now=lambda: NOON)
+    yield made
+    made.stop()
+
+
+def test_a_login_is_kept_with_the_fields_of_the_user_and_the_browser(history: History, datastore: DataStore) -> None:
+    attributes = {
+        "mail": ["fry@planetexpress.com", "other@x"],
+        "objectClass": [b"person", "inetOrgPerson"],
+        "geolocation": {**PLACE, "evil": {"$where": 1}},
+        "jpegPhoto": b"...",
+    }
+    history.login(FRY, BROWSER, attributes)
+    assert history.flush(10)
+    (kept,) = datastore.get_collection("loginHistory", "fry")
+    kept.pop("_id")
+    assert kept == {
+        "userid": "fry",
+        "name": "Philip J. Fry",
+        "mail": "fry@planetexpress.com",
+        "geolocation": PLACE,
+        "objectClass": ["person", "inetOrgPerson"],
+        "labels": {"shipcrew": "true"},
+        "provider": "planet",
+        "providertype": "ldap",
+        "date": "2026-05-05 12:00:00",
+        "useragent": "Mozilla/5.0",
+        "ipaddr": "10.244.0.1",
+        "type": "login",
+    }
+
+
+def test_a_desktop_that_starts_and_one_that_is_collected_are_kept(history: History, datastore: DataStore) -> None:
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    history.desktop(FRY, None, "stop", "fry-abcde", "node1", True)
+    assert history.flush(10)
+    start, stop = datastore.get_collection("desktop", "history")
+    assert (start["eventtype"], start["isgarbaged"], start["useragent"]) == ("start", None, "Mozilla/5.0")
+    assert (stop["eventtype"], stop["isgarbaged"], stop["ipaddr"]) == ("stop", True, None)
+    assert (stop["desktop_id"], stop["node"], stop["type"], stop["userid"]) == ("fry-abcde", "node1", "desktop", "fry")
+
+
+def test_strange_attributes_never_raise(history: History, datastore: DataStore) -> None:
+    for attributes in ({"mail": 3, "objectClass": {}, "geolocation": "x"}, {"geolocation": {"latitude": 10**400}}, {}):
+        history.login(FRY, BROWSER, attributes)
+    history.login(Identity("p", "t", "", ""), BROWSER, {})
+    history.login(Identity("p", "t", "a$b", "\ud800"), BROWSER, {"mail": "\ud800"})
+    assert history.flush(10)
+    assert [item["mail"] for item in datastore.get_collection("loginHistory", "fry")] == [None] * 3
+
+
+def test_records_wait_for_a_database_that_is_away(own_database: Database, datastores: Callable[..., DataStore]) -> None:
+    datastore = datastores(own_database)
+    history = History(datastore, retry_seconds=0.05)
+    history.login(FRY, BROWSER, {})
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert not history.flush(0.1)
+    own_database.start()
+    assert history.flush(20)
+    assert len(datastore.get_collection("loginHistory", "fry")) == 1
+    assert len(datastore.get_collection("desktop", "history")) == 1
+    history.stop()
+
+
+def test_too_many_waiting_records_are_dropped_and_said(
+    own_database: Database, datastores: Callable[..., DataStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(datastores(own_database), max_waiting=3)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(10):
+            history.login(FRY, BROWSER, {})
+    assert "history records are dropped" in caplog.text
+    history.stop(0.1)
+
+
+def test_stop_writes_what_waits_and_records_may_come_again(datastore: DataStore) -> None:
+    history = History(datastore)
+    history.stop()
+    history.login(FRY, BROWSER, {})
+    history.stop()
+    assert len(datastore.get_collection("loginHistory", "fry")) == 1
+    history.login(FRY, BROWSER, {})
+    wait_until(lambda: len(datastore.get_collection("loginHistory", "fry")) == 2)
+    history.stop()
