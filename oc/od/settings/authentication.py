@@ -8,7 +8,7 @@ from typing import Any
 
 from oc.od.settings.containers import JsonMapping, ListOf, Record
 from oc.od.settings.declaration import group, option
-from oc.od.settings.kinds import Flag, Integer, IPNetwork, Network, Nullable, Text, Url
+from oc.od.settings.kinds import Flag, Integer, IPNetwork, Network, Nullable, OrDefault, Text, Url
 from oc.od.settings.providers import AuthManager, Managers
 
 _HEADER = Text("a header name", pattern=r"[A-Za-z0-9_-]+", longest=100)
@@ -156,10 +156,16 @@ class AuthSettings:
         secret=True,
     )
     prelogin: PreloginSettings = option(
-        Record(PreloginSettings), PreloginSettings(), key="auth.prelogin", meaning="Login announced by a front SSO."
+        OrDefault(Record(PreloginSettings), PreloginSettings(), "prelogin is switched off"),
+        PreloginSettings(),
+        key="auth.prelogin",
+        meaning="Login announced by a front SSO. With an error inside it is switched off.",
     )
     logmein: LogmeinSettings = option(
-        Record(LogmeinSettings), LogmeinSettings(), key="auth.logmein", meaning="Login by client certificate."
+        OrDefault(Record(LogmeinSettings), LogmeinSettings(), "logmein is switched off"),
+        LogmeinSettings(),
+        key="auth.logmein",
+        meaning="Login by client certificate. With an error inside it is switched off.",
     )
     oauth: OAuthSettings = group(OAuthSettings)
 

@@ -18,6 +18,10 @@ WELL_KNOWN_PASSWORDS: Final = frozenset(
 """Passwords printed in public files and manuals: worth a word when they are in use."""
 
 
+SHORTEST_PRELOGIN: Final = 5
+"""Least time (s) a user needs on the prelogin page."""
+
+
 def derive(settings: Settings, given: Mapping[str, object], environ: Mapping[str, str], report: Report) -> Settings:
     """Fill the values no key gives by itself."""
     kubernetes = settings.kubernetes
@@ -54,6 +58,12 @@ def _store_defaults(settings: Settings) -> Mapping[str, Any]:
 def _prelogin_or_off(settings: Settings, report: Report) -> Any:
     auth = settings.auth
     prelogin = auth.prelogin
+    if prelogin.maxprelogintimeout - prelogin.timetoloadthewebpage < SHORTEST_PRELOGIN:
+        report.at("auth.prelogin", "maxprelogintimeout").warn(
+            f"less than {SHORTEST_PRELOGIN} s above timetoloadthewebpage: the defaults 120 and 5 are used for both"
+        )
+        prelogin = dataclasses.replace(prelogin, maxprelogintimeout=120, timetoloadthewebpage=5)
+        auth = dataclasses.replace(auth, prelogin=prelogin)
     if prelogin.enable and prelogin.url is None:
         report.at("auth.prelogin", "url").warn("prelogin is enabled without a url to fetch the page from: switched off")
         return dataclasses.replace(auth, prelogin=dataclasses.replace(prelogin, enable=False))

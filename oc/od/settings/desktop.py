@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from oc.od.settings.containers import NODE_SELECTOR, EnvironmentMap, JsonDict, JsonMapping, ListOf, MapOf, Shape
 from oc.od.settings.declaration import Kind, Place, group, option
-from oc.od.settings.kinds import Choice, Flag, Integer, Nullable, Number, Or, Text
+from oc.od.settings.kinds import Choice, Flag, Integer, Nullable, Number, Or, OrDefault, Text
 
 CGROUP_V2_MAP: Final = {
     "memory.usage_in_bytes": "/sys/fs/cgroup/memory.current",
@@ -332,7 +332,7 @@ class DesktopSettings:
         },
     )
     envlocalrules: Mapping[str, Mapping[str, str]] = option(
-        MapOf(EnvironmentMap()),
+        OrDefault(MapOf(EnvironmentMap()), {}, "no variables are added by label"),
         {},
         key="desktop.envlocalrules",
         meaning="Label -> environment added for users who carry the label.",

@@ -28,7 +28,7 @@ DOCK_ENTRY: Final = Shape(
         "cat": _LINE,
         "args": Nullable(_LINE),
         "launch": _LINE,
-        "execmode": Choice("frontendjs", "builtin"),
+        "execmode": _LINE,
         "id": _LINE,
         "acl": ACL,
         "showinview": Nullable(_LINE),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from oc.od.settings.declaration import Kind, Place, Rejected
+from oc.od.settings.declaration import Kind, Level, Place, Rejected
 
 T = TypeVar("T")
 
@@ -231,6 +231,34 @@ class Or(Kind[T], Generic[T]):
     @property
     def name(self) -> str:
         return self._name
+
+
+class OrDefault(Kind[T], Generic[T]):
+    """Another kind whose errors are repaired: they become warnings and the default is used instead."""
+
+    def __init__(self, inner: Kind[T], default: T, repair: str) -> None:
+        self.inner = inner
+        self.default = default
+        self.repair = repair
+
+    def parse(self, value: object, at: Place) -> T:
+        before = len(at.report.problems)
+        try:
+            return self.inner.parse(value, at)
+        except Rejected:
+            at.report.lower(before, Level.WARNING)
+            at.warn(self.repair)
+            return self.default
+
+    def dump(self, value: T) -> object:
+        return self.inner.dump(value)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def nested(self) -> type[Any] | None:
+        return self.inner.nested()
 
 
 def gather(results: list[T], parse: Callable[[], T]) -> bool:

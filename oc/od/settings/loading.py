@@ -107,9 +107,11 @@ def _value(declared: Option, given: Mapping[str, object], environ: Mapping[str, 
     """The typed value of one option: environment, then the file, else `_ABSENT`."""
     top = report.at(secret=declared.secret)
     name = pick_name(declared, given, top)
+    if name is not None and declared.env and given[name] is None:
+        name = None
     text = environ.get(declared.env, "") if declared.env else ""
     if text and declared.env:
-        if name is not None and given[name] is not None:
+        if name is not None:
             _try(declared, given[name], report, name)
         return declared.kind.parse_text(text, report.at(declared.env, secret=declared.secret))
     if name is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import pprint
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -67,8 +67,24 @@ def render(settings: Settings) -> str:
 
 def literal(value: Any, indent: str = "  ") -> str:
     """A value as it is written in the file: continuation lines indented, `%` doubled."""
-    text = pprint.pformat(value, width=WIDTH, sort_dicts=False, compact=True)
-    return text.replace("%", "%%").replace("\n", f"\n{indent}")
+    return pretty(value, indent).replace("%", "%%")
+
+
+def pretty(value: Any, indent: str = "  ", used: int = 40) -> str:
+    """A literal of at most about WIDTH columns a line; continuation lines start with `indent` or more."""
+    text = repr(value)
+    if len(text) + used <= WIDTH or not isinstance(value, dict | list) or not value:
+        return text
+    inner = f",\n{indent}"
+    if isinstance(value, dict):
+        deeper = indent + "    "
+        items = [f"{key!r}: {pretty(item, deeper, len(deeper) + len(repr(key)))}" for key, item in value.items()]
+        return f"{{\n{indent}{inner.join(items)} }}"
+    if all(isinstance(item, str) and " " not in item for item in value):
+        wrapper = textwrap.TextWrapper(WIDTH - len(indent), break_on_hyphens=False, break_long_words=False)
+        lines = wrapper.wrap(", ".join(repr(item) for item in value))
+        return f"[\n{indent}" + f"\n{indent}".join(lines) + "]"
+    return f"[\n{indent}{inner.join(pretty(item, indent + '    ', len(indent)) for item in value)} ]"
 
 
 def _declared(secret: bool) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from oc.od.settings.containers import JsonDict, JsonMapping, ListOf, MapOf
 from oc.od.settings.declaration import derived, option
-from oc.od.settings.kinds import Choice, Flag, Integer, IpAddress, IPNetwork, Network, Nullable, Text, Url
+from oc.od.settings.kinds import Choice, Flag, Integer, IpAddress, IPNetwork, Network, Nullable, OrDefault, Text, Url
 
 WEBSOCKET_ROUTES: Final = ("default_host_url", "host", "http_origin", "bridge")
 
@@ -44,7 +44,7 @@ class ServerSettings:
         since="4.0",
     )
     geolocation_ipaddr: str | None = option(
-        Nullable(IpAddress()),
+        OrDefault(Nullable(IpAddress()), None, "the address is found from default_host_url instead"),
         None,
         key="server.geolocation_ipaddr",
         meaning="Public address of the site, used as 'server' in location answers and Active Directory site "
@@ -62,7 +62,7 @@ class HttpSettings:
     """Public URL, proxies and limits of requests."""
 
     default_host_url: str | None = option(
-        Nullable(Url("http", "https")),
+        OrDefault(Nullable(Url("http", "https")), None, "treated as absent: login redirects will not work"),
         None,
         key="default_host_url",
         meaning="Public base URL of the site, without a path: target of login redirects, host of icon URLs and, "
@@ -126,7 +126,7 @@ class LoggingSettings:
     """The logging document, as `logging.config.dictConfig` takes it."""
 
     document: JsonMapping | None = option(
-        Nullable(JsonDict()),
+        OrDefault(Nullable(JsonDict()), None, "records go to the console"),
         None,
         key="logging",
         meaning="A `logging.config.dictConfig` document, version 1. Without it, records go to the console.",
