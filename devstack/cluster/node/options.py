@@ -84,7 +84,7 @@ class NodeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     pod_network: str = "10.244.0.0/16"
     host_ip: str = "127.0.0.1"
     log_bytes: int = 1024 * 1024
-    events_kept: int = 20_000
+    events_kept: int = 5_000
     missing_tags: str = "missing*"
 
     def image_rule(self, image: str) -> ImageRule:

@@ -10,7 +10,7 @@ from typing import Any
 
 from devstack.cluster.node.demand import pod_requests
 from devstack.cluster.node.host import Host
-from devstack.cluster.objects import Object, timestamp
+from devstack.cluster.objects import Object, copy_json, timestamp
 from devstack.cluster.quantity import value_of
 from devstack.cluster.store import MissingError, Subscription
 
@@ -128,16 +128,14 @@ class Scheduler:
             return
         for claim in self._unbound_claims(pod):
             self._provision(claim, node)
-        now = timestamp(self._host.store.clock())
-
-        def bind(obj: Object) -> None:
-            obj["spec"]["nodeName"] = node
-            set_scheduled(obj, {"status": "True"}, now)
-
-        try:
-            bound = self._host.store.update("pods", metadata["namespace"], metadata["name"], bind)
-        except MissingError:
+        item = self._host.store.item("pods", metadata["namespace"], metadata["name"])
+        if item is None or item.obj["metadata"]["uid"] != metadata["uid"]:
             return
+        status = copy_json(item.obj.get("status") or {})
+        bound = {**item.obj, "metadata": dict(item.obj["metadata"]), "status": status}
+        bound["spec"] = {**item.obj["spec"], "nodeName": node}
+        set_scheduled(bound, {"status": "True"}, timestamp(self._host.store.clock()))
+        bound = self._host.store.replace("pods", item, bound)
         self.account(bound)
         name = f"{metadata['namespace']}/{metadata['name']}"
         message = f"Successfully assigned {name} to {node}"

@@ -154,9 +154,10 @@ class PodWorker:
             return
         phase = self.phase()
         metadata = self.pod["metadata"]
-        current = self.host.store.get("pods", metadata["namespace"], metadata["name"])
-        if current is None or current["metadata"]["uid"] != self.uid:
+        item = self.host.store.item("pods", metadata["namespace"], metadata["name"])
+        if item is None or item.obj["metadata"]["uid"] != self.uid:
             return
+        current = item.obj
         shown = phase
         if phase in TERMINAL_PHASES and not final:
             shown = (current.get("status") or {}).get("phase", "Pending")
@@ -169,11 +170,10 @@ class PodWorker:
             self.state.gates[gate["conditionType"]] = known.get(gate["conditionType"], "False")
         now = timestamp(self.host.store.clock())
         status = build_status(current, self.state, phase, shown, now)
-
-        def write(obj: Object) -> None:
-            obj["status"] = status
-
-        self.pod = self.host.store.update("pods", metadata["namespace"], metadata["name"], write)
+        if status != current.get("status"):
+            # The spec, by far the largest part, is shared with the previous version instead of copied.
+            changed = {**current, "metadata": dict(current["metadata"]), "status": status}
+            self.pod = self.host.store.replace("pods", item, changed)
 
     # -- bringing up ---------------------------------------------------------------------------------------------
     async def _bring_up(self) -> None:
