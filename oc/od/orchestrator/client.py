@@ -310,6 +310,16 @@ class KubernetesClient:
                 response.close()
         return WatchStream(response, doing)
 
+    def server_version(self) -> tuple[int, int]:
+        """Major and minor version of the API server. Raises KubernetesError."""
+        url = f"{self.configuration.host.rstrip('/')}/version"
+        response = self._send("get", url, None, "", CALL_TIMEOUT, stream=False, doing="get version")
+        if response.status != 200:
+            raise _error(response.status, response.headers, response.data, "get version")
+        found = _DICT.decode(response.data)
+        major, minor = ("".join(c for c in str(found.get(key, "")) if c.isdigit()) for key in ("major", "minor"))
+        return int(major or 0), int(minor or 0)
+
     # -- the wire ----------------------------------------------------------------------------------------------
 
     def url(self, resource: Resource, name: str = "", subresource: str = "", query: str = "") -> str:

@@ -16,7 +16,7 @@ from oc.model.identity import ClientInfo, Identity, PosixAccount
 from oc.od.orchestrator.claiming import DesktopClaims
 from oc.od.orchestrator.client import PODS, Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
-from oc.od.orchestrator.manifests import naming, network, posix, selectors
+from oc.od.orchestrator.manifests import network, posix, selectors
 from oc.od.orchestrator.manifests.desktop import desktop_pod
 from oc.od.orchestrator.manifests.types import Draw, HomeVolume
 from oc.od.orchestrator.podcache import PodCache
@@ -271,6 +271,3 @@ class Launcher:
             self._cache.forget(pod.name, pod.uid)
             if claim := pod.secret_of("auth-vnc-"):
                 logger.info("pod %s is deleted; its claim in %s stands", pod.name, claim)
-
-
-__all__ = ["LaunchRequest", "Launched", "Launcher", "draw", "naming", "utc_now"]

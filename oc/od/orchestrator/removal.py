@@ -8,14 +8,13 @@ from concurrent.futures import Executor, Future
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
-from oc.model.identity import Identity
-from oc.od.orchestrator.client import CONFIGMAPS, PODS, KubernetesClient
+from oc.od.orchestrator.client import CONFIGMAPS, PODS, SECRETS, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError
-from oc.od.orchestrator.manifests import selectors
+from oc.od.orchestrator.owner import Owner
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, POD_LIST, Pod
 from oc.od.orchestrator.storage import HomeStorage
-from oc.od.orchestrator.usersecrets import SecretStore
+from oc.od.orchestrator.usersecrets import delete_secret
 from oc.od.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,6 @@ class Remover:
         settings: Settings,
         client: KubernetesClient,
         cache: PodCache,
-        store: SecretStore,
         storage: HomeStorage,
         executor: Executor,
         background: Executor,
@@ -46,18 +44,17 @@ class Remover:
         self._settings = settings
         self._client = client
         self._cache = cache
-        self._store = store
         self._storage = storage
         self._executor = executor
         self._background = background
 
-    def remove(self, identity: Identity) -> bool:
+    def remove(self, owner: Owner) -> bool:
         """Delete the user's desktop, application pods, secrets, config maps and, if configured, claims.
 
         Returns whether there was a desktop pod. Raises RemovalError when any part failed; the rest is done anyway.
         """
         deadline = Deadline(REMOVAL_SECONDS)
-        pods = self._pods(identity, deadline)
+        pods = self._pods(owner, deadline)
         desktops = [pod for pod in pods if pod.kind == DESKTOP]
         going = [pod for pod in desktops if not pod.terminating]
         parts = [("desktop", self._start(self._delete_pod, pod, None, deadline)) for pod in going]
@@ -66,21 +63,17 @@ class Remover:
         ]
         failed = self._results(parts)
         if "desktop" not in failed:
-            failed |= self._remove_belongings(identity, {pod.uid for pod in desktops}, deadline)
-            self._remove_storage_later(identity, desktops)
+            failed |= self._remove_belongings(owner, {pod.uid for pod in desktops}, deadline)
+            self._remove_storage_later(owner, desktops)
         if failed:
             raise RemovalError(
                 f"the desktop could not be removed completely: {', '.join(sorted(failed))}",
-                doing=f"removing the desktop of {identity.userid[:64]!r}",
+                doing=f"removing the objects of {owner.selector}",
             )
         return bool(desktops)
 
-    def delete_pod(self, pod: Pod, deadline: Deadline, *, grace: int | None = 0) -> bool:
-        """Delete that very pod; False when it was gone."""
-        return self._delete_pod(pod, grace, deadline)
-
-    def _pods(self, identity: Identity, deadline: Deadline) -> list[Pod]:
-        selector = f"{selectors.user_selector(self._settings, identity)},type in ({DESKTOP},{APPLICATION})"
+    def _pods(self, owner: Owner, deadline: Deadline) -> list[Pod]:
+        selector = f"{owner.selector},type in ({DESKTOP},{APPLICATION})"
         return self._client.page(PODS, selector, POD_LIST, deadline=deadline).items
 
     def _delete_pod(self, pod: Pod, grace: int | None, deadline: Deadline) -> bool:
@@ -93,20 +86,19 @@ class Remover:
             self._cache.mark_terminating(pod.name, pod.uid)
         return deleted
 
-    def _remove_belongings(self, identity: Identity, gone: set[str], deadline: Deadline) -> set[str]:
+    def _remove_belongings(self, owner: Owner, gone: set[str], deadline: Deadline) -> set[str]:
         """Secrets and config maps, unless the user has got a new desktop meanwhile that mounts them."""
         try:
-            others = [pod for pod in self._pods(identity, deadline) if pod.kind == DESKTOP and not pod.terminating]
+            others = [pod for pod in self._pods(owner, deadline) if pod.kind == DESKTOP and not pod.terminating]
             if any(pod.uid not in gone for pod in others):
                 logger.info("the user has a new desktop already: the secrets stay")
                 return set()
-            secrets = self._store.read(identity, deadline).objects
-            selector = selectors.secret_selector(self._settings, identity)
-            maps = self._client.items(CONFIGMAPS, selector, deadline=deadline)
+            secrets = self._client.items(SECRETS, owner.selector, deadline=deadline)
+            maps = self._client.items(CONFIGMAPS, owner.selector, deadline=deadline)
         except ODError as error:
             logger.error("removal: the belongings of a user cannot be listed: %s", error)
             return {"secrets"}
-        parts = [("secrets", self._start(self._store.delete, obj, deadline)) for obj in secrets]
+        parts = [("secrets", self._start(delete_secret, self._client, obj, deadline)) for obj in secrets]
         parts += [
             ("configmaps", self._start(self._delete_map, obj["metadata"]["name"], obj["metadata"]["uid"], deadline))
             for obj in maps
@@ -130,7 +122,7 @@ class Remover:
                 failed.add(what)
         return failed
 
-    def _remove_storage_later(self, identity: Identity, desktops: list[Pod]) -> None:
+    def _remove_storage_later(self, owner: Owner, desktops: list[Pod]) -> None:
         """Claims go when the pods that use them are gone, which takes their grace time: not within the request."""
         claims = sorted(
             {
@@ -142,13 +134,13 @@ class Remover:
         )
         storage = self._settings.desktop.storage
         if claims and storage.removepersistentvolumeclaim and not isinstance(storage.persistentvolumeclaim, str):
-            self._background.submit(self._remove_storage, identity, claims, [(pod.name, pod.uid) for pod in desktops])
+            self._background.submit(self._remove_storage, owner, claims, [(pod.name, pod.uid) for pod in desktops])
 
-    def _remove_storage(self, identity: Identity, claims: list[str], pods: list[tuple[str, str]]) -> None:
+    def _remove_storage(self, owner: Owner, claims: list[str], pods: list[tuple[str, str]]) -> None:
         deadline = Deadline(GONE_SECONDS)
         for name, uid in pods:
             self._cache.wait(name, lambda pod, uid=uid: pod is None or pod.uid != uid, deadline)  # type: ignore[misc]
         try:
-            self._storage.remove(identity, claims, Deadline(REMOVAL_SECONDS))
+            self._storage.remove(owner, claims, Deadline(REMOVAL_SECONDS))
         except KubernetesError as error:
             logger.error("the home claim of a removed desktop stays behind: %s", error)

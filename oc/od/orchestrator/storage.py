@@ -14,6 +14,7 @@ from oc.od.orchestrator.client import CLAIMS, EVENTS, STORAGE_CLASSES, VOLUMES, 
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.manifests import homes, selectors
 from oc.od.orchestrator.manifests.types import HomeClaim, HomeVolume
+from oc.od.orchestrator.owner import Owner
 from oc.od.orchestrator.reflector import WATCH_EVENT
 from oc.od.orchestrator.starting import Progress
 from oc.od.settings import Settings
@@ -49,17 +50,6 @@ class HomeStorage:
         progress(f"b.Volume {name} is {phase}")
         return homes.home_volume(self._settings, identity, account, claim_name=name, uuid=uuid, locale=locale)
 
-    def existing(self, identity: Identity, account: PosixAccount, locale: str, deadline: Deadline) -> HomeVolume:
-        """The home volume for a pod application: as ``prepare``, but nothing is created or waited for."""
-        if not homes.needs_claim(self._settings):
-            uuid = secrets.token_hex(3)[:5]
-            return homes.home_volume(self._settings, identity, account, uuid=uuid, locale=locale)
-        wanted = homes.home_claim(self._settings, identity, account, uuid="00000", locale=locale)
-        claim = self.find(identity, wanted, deadline)
-        if claim is None:
-            raise LaunchFailedError("the volume of your home directory is not there", doing="looking for a home claim")
-        return homes.home_volume(self._settings, identity, account, claim_name=claim["metadata"]["name"], locale=locale)
-
     def find(self, identity: Identity, wanted: HomeClaim, deadline: Deadline) -> Json | None:
         """The user's claim: by the name of the template, else the oldest with the user's labels."""
         named = self._get(wanted.claim["metadata"]["name"], deadline)
@@ -75,7 +65,7 @@ class HomeStorage:
         found = [claim for claim in listed if not claim["metadata"].get("deletionTimestamp")]
         return min(found, key=lambda claim: claim["metadata"].get("creationTimestamp") or "", default=None)
 
-    def remove(self, identity: Identity, claim_names: list[str], deadline: Deadline) -> None:
+    def remove(self, owner: Owner, claim_names: list[str], deadline: Deadline) -> None:
         """Delete the user's own claims of those names, then their volumes, as far as configured.
 
         Call it when no pod uses them any more.
@@ -85,7 +75,7 @@ class HomeStorage:
             return
         for name in claim_names:
             claim = self._get(name, deadline)
-            if claim is None or not selectors.is_users(self._settings, identity, claim["metadata"].get("labels") or {}):
+            if claim is None or not owner.has(claim["metadata"].get("labels") or {}):
                 continue
             self._client.delete(CLAIMS, name, uid=claim["metadata"]["uid"], deadline=deadline)
             volume = claim["spec"].get("volumeName")

@@ -192,12 +192,13 @@ class SecretStore:
                     raise
                 deadline.cap(1)  # deleted or made anew since it was read
 
-    def delete(self, obj: Json, deadline: Deadline) -> bool:
-        """Delete the object as it was read; False when it was gone or, by a new login, written since."""
-        metadata = obj["metadata"]
-        return self._client.delete(
-            SECRETS, metadata["name"], uid=metadata["uid"], version=metadata["resourceVersion"], deadline=deadline
-        )
+
+def delete_secret(client: KubernetesClient, obj: Json, deadline: Deadline) -> bool:
+    """Delete the object as it was read; False when it was gone or, by a new login, written since."""
+    metadata = obj["metadata"]
+    return client.delete(
+        SECRETS, metadata["name"], uid=metadata["uid"], version=metadata["resourceVersion"], deadline=deadline
+    )
 
 
 def _replacement(existing: Json, body: Json) -> list[dict[str, Any]]:
