@@ -37,17 +37,15 @@ class DatastoreRoutes(BaseController):
         """The documents of one kind."""
         return self._find(database, collection, {"kind": kind})
 
-    @expose(
-        path="datastore/{database}/{collection}/{relation}/{date}", methods=("GET",), auth="manager", envelope=False
-    )
-    def dated_documents(
-        self, call: Call, *, database: str, collection: str, relation: str, date: str
-    ) -> list[dict[str, Any]]:
-        """Documents ``after`` (from) or ``before`` a date."""
-        operators = {"after": "$gte", "before": "$lt"}
-        if relation not in operators:
-            raise BadRequestError("after or before is expected")
-        return self._find(database, collection, {"date": {operators[relation]: parse_date(date)}})
+    @expose(path="datastore/{database}/{collection}/after/{first}", methods=("GET",), auth="manager", envelope=False)
+    def documents_after(self, call: Call, *, database: str, collection: str, first: str) -> list[dict[str, Any]]:
+        """Documents from a date on."""
+        return self._find(database, collection, {"date": {"$gte": parse_date(first)}})
+
+    @expose(path="datastore/{database}/{collection}/before/{last}", methods=("GET",), auth="manager", envelope=False)
+    def documents_before(self, call: Call, *, database: str, collection: str, last: str) -> list[dict[str, Any]]:
+        """Documents before a date."""
+        return self._find(database, collection, {"date": {"$lt": parse_date(last)}})
 
     @expose(
         path="datastore/{database}/{collection}/after/{first}/before/{last}",

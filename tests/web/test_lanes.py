@@ -1,0 +1,107 @@
+"""Bounded lanes: long requests wait for each other, short ones never wait for them."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from oc.errors import UnavailableError
+from oc.od.base_controller import BaseController
+from oc.web import Call, expose
+from oc.web.lanes import Lane, default_lanes, pool_size
+
+from .harness import serving
+
+
+class SlowController(BaseController):
+    """A launch that ends when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.go_on = threading.Event()
+        self.inside = threading.Semaphore(0)
+
+    @expose(body=dict, lane="launch")
+    def launch(self, call: Call, body: dict[str, Any]) -> object:
+        self.inside.release()
+        assert self.go_on.wait(20)
+        return "launched"
+
+
+def test_healthz_answers_while_the_lane_and_its_queue_are_full():
+    slow = SlowController()
+    lanes = {"launch": Lane("launch", size=3, queue=2, patience=20)}
+    with serving(slow, lanes=lanes, threads=pool_size(2, lanes)) as client, ThreadPoolExecutor(5) as pool:
+        running = [pool.submit(client.post, "/API/slow/launch", {}) for _ in range(5)]
+        try:
+            for _ in range(3):
+                assert slow.inside.acquire(timeout=10)
+            wait_for(lambda: lanes["launch"].load == (3, 2))
+            for _ in range(20):
+                assert client.get("/API/healthz").body == b"OK"
+            refused = client.post("/API/slow/launch", {})
+        finally:
+            slow.go_on.set()
+        assert refused.status == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert [answer.result(20).json["result"] for answer in running] == ["launched"] * 5
+    assert lanes["launch"].load == (0, 0)
+
+
+def wait_for(condition: Any) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("the condition did not come true")
+
+
+def test_a_lane_admits_its_size_and_refuses_beyond_its_queue():
+    lane = Lane("x", size=1, queue=0)
+    with lane.enter(), pytest.raises(UnavailableError) as caught, lane.enter():
+        raise AssertionError("two were let in")
+    assert caught.value.status == 503
+    assert caught.value.retry_after is not None
+
+
+def test_a_place_is_given_back_after_a_failure():
+    lane = Lane("x", size=1, queue=0)
+    for _ in range(3):
+        with pytest.raises(RuntimeError), lane.enter():
+            raise RuntimeError
+    assert lane.load == (0, 0)
+
+
+def test_who_waits_gets_the_place_that_becomes_free():
+    lane = Lane("x", size=1, queue=1, patience=10)
+    entered = threading.Event()
+
+    def second() -> None:
+        with lane.enter():
+            entered.set()
+
+    with lane.enter():
+        thread = threading.Thread(target=second)
+        thread.start()
+        wait_for(lambda: lane.load == (1, 1))
+        assert not entered.is_set()
+    thread.join(10)
+    assert entered.is_set()
+
+
+def test_patience_ends():
+    lane = Lane("x", size=1, queue=1, patience=0.01)
+    with lane.enter(), pytest.raises(UnavailableError), lane.enter():
+        raise AssertionError("let in")
+    assert lane.load == (0, 0)
+
+
+@pytest.mark.parametrize("thread_pool", [1, 10, 100])
+def test_the_server_has_a_thread_for_every_place_and_for_short_requests(thread_pool):
+    lanes = default_lanes(thread_pool)
+    assert pool_size(thread_pool, lanes) == thread_pool + sum(lane.size + lane.queue for lane in lanes.values())
+    assert set(lanes) == {"launch", "login", "work"}
