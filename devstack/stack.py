@@ -71,8 +71,7 @@ class Stack:
         self.kubeconfig: Path | None = None
         self.kubeconfig_pyos: Path | None = None
         self.server_url: str | None = None
-        self.admin_url: str | None = None
-        self.admin_token: str | None = None
+        self.devstack_token: str | None = None
         self.mongodb_url: str | None = None
         self.mongodb_parameters = ""
         self.memcached: tuple[str, int] | None = None
@@ -206,21 +205,19 @@ class Stack:
             self._client.server,
             token,
             self.namespace,
-            ca_pem=str(ready.get("ca", "")),
             user=SERVICE_ACCOUNT,
         )
 
     def _take_cluster(self, child: Child, ready: dict[str, Any]) -> None:
         try:
-            self.server_url = str(ready["server"])
+            self.server_url = str(ready["url"])
+            self.devstack_token = str(ready["devstack_token"])
             admin = Path(ready["kubeconfig"])
         except KeyError as error:
             raise child.failure("gave an incomplete ready line") from error
         self.kubeconfig = self.state / "kubeconfig"
         write_private(self.kubeconfig, admin.read_bytes())
         self._client = ClusterClient(self.kubeconfig)
-        self.admin_url = ready.get("admin_url")
-        self.admin_token = ready.get("admin_token")
 
     def _start_database(self, spawner: Spawner) -> None:
         started = spawner.run(lambda: database.start(self.state, self._ports.database, auth=self._database_auth))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+from devstack.cluster.node.following import follow
 from devstack.cluster.node.host import Host
 from devstack.cluster.node.status import TERMINAL_PHASES
 from devstack.cluster.objects import Object, timestamp
 from devstack.cluster.quantity import value_of
-from devstack.cluster.store import DELETED, AlreadyExistsError, MissingError
+from devstack.cluster.store import AlreadyExistsError, MissingError
 
 PROVISIONER = "devstack.local/hostpath"
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
@@ -53,48 +54,23 @@ class ClaimController:
     async def follow(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_volumes())
-            group.create_task(self._follow_claims())
-            group.create_task(self._follow_pods())
+            group.create_task(follow(self._store, "persistentvolumes", self._see_volume, self._volume_gone))
+            group.create_task(follow(self._store, "persistentvolumeclaims", self._see_claim, self._claim_gone))
+            group.create_task(follow(self._store, "pods", self._see_pod, self._pod_ended))
 
-    async def _follow_claims(self) -> None:
-        subscription = self._store.subscribe("persistentvolumeclaims")
-        try:
-            for claim in self._store.list("persistentvolumeclaims"):
-                self._see_claim(claim)
-            async for type_, claim in subscription:
-                if type_ == DELETED:
-                    self._claim_gone(claim)
-                else:
-                    self._see_claim(claim)
-        finally:
-            subscription.close()
+    def _see_pod(self, pod: Object) -> None:
+        if self._going and (pod.get("status") or {}).get("phase") in TERMINAL_PHASES:
+            self._pod_ended(pod)
 
-    async def _follow_volumes(self) -> None:
-        subscription = self._store.subscribe("persistentvolumes")
-        try:
-            for volume in self._store.list("persistentvolumes"):
-                self._see_volume(volume)
-            async for type_, volume in subscription:
-                if type_ != DELETED:
-                    self._see_volume(volume)
-                elif _provisioned_here(volume):
-                    self._host.volumes.remove_persistent(volume["metadata"]["name"])
-        finally:
-            subscription.close()
+    def _pod_ended(self, pod: Object) -> None:
+        """Only the end of a pod counts, and only while a deleted claim waits for it."""
+        for namespace, name in list(self._going):
+            if namespace == pod["metadata"]["namespace"]:
+                self._release_claim(namespace, name)
 
-    async def _follow_pods(self) -> None:
-        """Only the end of a pod counts, and only while a claim waits for it."""
-        subscription = self._store.subscribe("pods")
-        try:
-            async for type_, pod in subscription:
-                ended = type_ == DELETED or (pod.get("status") or {}).get("phase") in TERMINAL_PHASES
-                if self._going and ended:
-                    for namespace, name in list(self._going):
-                        if namespace == pod["metadata"]["namespace"]:
-                            self._release_claim(namespace, name)
-        finally:
-            subscription.close()
+    def _volume_gone(self, volume: Object) -> None:
+        if _provisioned_here(volume):
+            self._host.volumes.remove_persistent(volume["metadata"]["name"])
 
     # -- claims --------------------------------------------------------------------------------------------------
     def _see_claim(self, claim: Object) -> None:
@@ -194,7 +170,7 @@ class ClaimController:
             if not _is_free_for(volume, claim) or not _fits(volume, claim, wanted):
                 continue
             reserved = bool(volume["spec"].get("claimRef"))
-            rank = (not reserved, value_of(volume["spec"]["capacity"]["storage"]), volume["metadata"]["name"])
+            rank = (not reserved, _capacity(volume), volume["metadata"]["name"])
             if best is None or rank < best:
                 best, found = rank, volume
         return found
@@ -316,4 +292,8 @@ def _fits(volume: Object, claim: Object, wanted: Decimal) -> bool:
     selector = claimed.get("selector") or {}
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return value_of(spec["capacity"]["storage"]) >= wanted
+    return _capacity(volume) >= wanted
+
+
+def _capacity(volume: Object) -> Decimal:
+    return value_of((volume["spec"].get("capacity") or {}).get("storage", "0"))

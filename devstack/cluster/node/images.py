@@ -59,7 +59,7 @@ def parse_image(text: str) -> ImageName:
         raise InvalidImageNameError(_failure(text, "invalid reference format"))
     if path.lower() != path:
         raise InvalidImageNameError(
-            _failure(text, f"invalid reference format: repository name ({path}) must be lowercase")
+            _failure(text, f"invalid reference format: repository name ({path.partition(':')[0]}) must be lowercase")
         )
     if not _NAME.match(path) or len(path) > MAX_NAME:
         raise InvalidImageNameError(_failure(text, "invalid reference format"))

@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from devstack.cluster.node.executing import execute_streams
+from devstack.cluster.node.following import follow
 from devstack.cluster.node.host import Host
 from devstack.cluster.node.scheduling import Scheduler
 from devstack.cluster.node.status import TERMINAL_PHASES
 from devstack.cluster.node.worker import PodWorker
 from devstack.cluster.objects import Object
 from devstack.cluster.runtime import LogOptions, RuntimeRefusedError, Streams
-from devstack.cluster.store import DELETED
 
 
 class Kubelet:
@@ -26,17 +26,7 @@ class Kubelet:
 
     async def follow(self) -> None:
         """Follow the pods until cancelled."""
-        subscription = self._host.store.subscribe("pods")
-        try:
-            for pod in self._host.store.list("pods"):
-                self.see(pod)
-            async for type_, pod in subscription:
-                if type_ == DELETED:
-                    self._gone(pod)
-                else:
-                    self.see(pod)
-        finally:
-            subscription.close()
+        await follow(self._host.store, "pods", self.see, self._gone)
 
     def see(self, pod: Object) -> None:
         """A pod has come or changed."""

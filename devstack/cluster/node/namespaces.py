@@ -7,9 +7,10 @@ import contextlib
 from collections import Counter
 
 from devstack.cluster.deletion import DeleteOptions, delete
+from devstack.cluster.node.following import follow, ignore
 from devstack.cluster.objects import Object, timestamp
 from devstack.cluster.resources import RESOURCES
-from devstack.cluster.store import DELETED, AlreadyExistsError, Store
+from devstack.cluster.store import AlreadyExistsError, Store
 
 ROOT_CA = "kube-root-ca.crt"
 ROOT_CA_DESCRIPTION = (
@@ -33,15 +34,9 @@ class NamespaceController:
 
     async def follow(self) -> None:
         """Follow the namespaces until cancelled."""
-        subscription = self._store.subscribe("namespaces")
         try:
-            for space in self._store.list("namespaces"):
-                self._see(space)
-            async for type_, space in subscription:
-                if type_ != DELETED:
-                    self._see(space)
+            await follow(self._store, "namespaces", self._see, ignore)
         finally:
-            subscription.close()
             for task in self._emptying.values():
                 task.cancel()
 

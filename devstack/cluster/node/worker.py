@@ -332,7 +332,8 @@ class PodWorker:
             "containerID": state.container_id,
         }
         started, state.running_since = state.running_since, None
-        state.ready = state.started = False
+        state.started = False
+        state.ready = state.role == "init" and ending.status == 0 and not state.is_sidecar
         if self.ended:
             return
         if self.is_terminating:
