@@ -54,7 +54,7 @@ class Environment:
     def labels(self, labels: Mapping[str, str]) -> None:
         """``ABCDESKTOP_LABEL_<label in lower case>`` for labels that make a usable name."""
         for label, value in labels.items():
-            if _IDENTIFIER.fullmatch(label) and not label_rules.is_reserved(label):
+            if _IDENTIFIER.fullmatch(label) and not label_rules.is_reserved(label.lower()):
                 self.set(**{f"ABCDESKTOP_LABEL_{label.lower()}": str(value)})
 
     def references(self) -> None:

@@ -72,7 +72,9 @@ def account_from_secret(data: Mapping[str, bytes], settings: Settings) -> PosixA
 _TEXT_KEYS: Final = frozenset({"cn", "uid", "gid", "homeDirectory", "loginShell", "description", "gecos"})
 
 
-def _group(item: Mapping[str, Any]) -> PosixGroup:
+def _group(item: Any) -> PosixGroup:
+    if not isinstance(item, dict):
+        raise TypeError("a group is not a dict")
     members = item.get("memberUid") or ()
     return PosixGroup(
         cn=str(item["cn"]),
