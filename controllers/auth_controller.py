@@ -82,11 +82,11 @@ class AuthController(BaseController):
         if identity is None:
             return _failed("invalid user credentials")
         try:
-            removed = self.services.composer.remove_desktop(identity, call.client)
+            self.services.composer.remove_desktop(identity, call.client)  # none there: nothing is left to do
         except ODError as error:
             self.logger.error("logout of %s: the desktop cannot be removed: %s", identity.userid, error)
-            removed = False
-        return HOME if removed else _failed("removedesktop failed")
+            return _failed("removedesktop failed")
+        return HOME
 
     @expose(auth="optional", body=dict)
     def labels(self, call: Call, body: dict[str, Any]) -> object:
