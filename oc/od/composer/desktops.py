@@ -125,7 +125,7 @@ class Desktops:
         progress("b.Creating a new desktop")
         self._accounting.increment("desktop", "new")
         try:
-            desktop = self._orchestrator.create_desktop(identity, client, progress, deadline)
+            desktop = self._orchestrator.create_desktop(identity, client, progress, deadline, timezone=client.timezone)
         except ODError:
             self._accounting.increment("desktop", "createfailed")
             raise
