@@ -9,26 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from oc.auth import AuthService, DesktopTokens, KeyFileError, UserTokens
 from oc.datastore import DataStore
 from oc.errors import ODError
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
 from oc.od.history import History
 from oc.od.locator import PublicLocator
 from oc.od.messageinfo import MessageInfo
+from oc.od.orchestrator import Orchestrator
 from oc.od.reachability import unknown_hosts
 from oc.od.settings import Settings
 from oc.od.version import UNDEFINED, read_version
 from oc.sharecache import ShareCache, open_cache
-
-if TYPE_CHECKING:
-    from oc.od.composer import Composer
-    from oc.od.kuberneteswatcher import KubernetesWatcher
-    from oc.od.orchestrator import Orchestrator
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -66,7 +63,7 @@ class ODServices:
     orchestrator: Orchestrator
     apps: ApplicationCatalogue
     composer: Composer
-    kuberneteswatcher: KubernetesWatcher
+    kuberneteswatcher: Any
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
     locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
     internaldns: Any
@@ -134,13 +131,38 @@ class ODServices:
         )
 
     def _build_cluster(self) -> None:
-        """The Kubernetes client, its caches, and what watches finished applications."""
+        """The Kubernetes client and its caches. The cluster may be away; its configuration must be there."""
+        self.orchestrator = self.orchestrator or _connecting(lambda: Orchestrator(self.settings))
 
     def _build_catalogue(self) -> None:
-        """The application catalogue: MongoDB may be away, its watcher repairs that later."""
+        """The application catalogue, read once: MongoDB may be away, the catalogue's watcher repairs that later."""
+        self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings)
+        if not self.apps.load(force=True):
+            logger.error("the application catalogue is empty until MongoDB answers")
+        self.composer = self.composer or Composer(
+            self.settings,
+            self.orchestrator,
+            self.apps,
+            self.messageinfo,
+            self.accounting,
+            self.history,
+            self.sharecache,
+            self.fail2ban.fail_login,
+        )
 
     def _set_gauges(self) -> None:
         """Values read when the counters are exported."""
+        apps = self.apps
+        self.accounting.set_gauge("desktop", "current", self._current_desktops)
+        self.accounting.set_gauge("applist", "installed", lambda: len(apps.snapshot.by_id))
+        self.accounting.set_gauge("applist", "cached", lambda: apps.hits)
+        self.accounting.set_gauge("applist", "build", lambda: apps.builds)
+
+    def _current_desktops(self) -> int | None:
+        try:
+            return len(self.orchestrator.list_desktops())
+        except ODError:
+            return None
 
     def start(self) -> None:
         """Start the background work: catalogue watcher, history writer, shared watch, pod watcher."""

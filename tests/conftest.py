@@ -1,0 +1,81 @@
+"""A running pyos on a development stack, shared by every topic. Tests that only need HTTP use tests/web/harness.py."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack.service import Backends, Service
+from devstack.stack import Stack
+
+from .support import Api
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Cluster, database, memcached and keys, started once a test session (and once a pytest-xdist worker)."""
+    with Stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def backends(stack: Stack) -> Backends:
+    """Where the stack's parts are, for tests that start a pyos of their own."""
+    return stack_backends(stack)
+
+
+def stack_backends(stack: Stack) -> Backends:
+    """What a pyos needs to know of a stack."""
+    assert stack.kubeconfig_pyos is not None
+    assert stack.keys is not None
+    assert stack.mongodb_url is not None
+    return Backends(stack.kubeconfig_pyos, stack.keys, stack.mongodb_url, stack.mongodb_parameters, stack.memcached)
+
+
+@pytest.fixture(scope="session")
+def service(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One pyos with the shipped configuration on the stack."""
+    with Service(tmp_path_factory.mktemp("pyos"), backends) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def replica(service: Service, backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A second pyos on the same stack: another process, the same state."""
+    with Service(tmp_path_factory.mktemp("replica"), backends, api_key=service.api_key) as running:
+        yield running
+
+
+@pytest.fixture
+def api(service: Service) -> Iterator[Api]:
+    """A client of ``service`` without a user."""
+    with Api(service.url, service.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def replica_api(replica: Service) -> Iterator[Api]:
+    """A client of ``replica`` without a user."""
+    with Api(replica.url, replica.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def own_service(backends: Backends, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start a pyos of the test's own: ``own_service({"fail2ban": {...}}, environment={...})``."""
+    running: list[Service] = []
+
+    def start(overrides: dict[str, Any] | None = None, **arguments: Any) -> Service:
+        service = Service(tmp_path / f"pyos{len(running)}", backends, overrides=overrides or {}, **arguments)
+        running.append(service)
+        service.start()
+        return service
+
+    yield start
+    for service in running:
+        service.stop()
+        shutil.rmtree(service.directory, ignore_errors=True)
