@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import kubernetes_validate
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oc.model.identity import ClientInfo, Identity, PosixAccount
@@ -22,6 +23,7 @@ from . import configurations as conf
 from . import people
 from .cases import build_desktop
 from .people import ANONYMOUS, ANONYMOUS_ACCOUNT, FRY, FRY_ACCOUNT
+from .support import PATIENT
 
 SAMPLES = Path(__file__).parents[5] / "shared" / "data" / "config"
 SHIPPED = settings_from_mapping(conf.shipped())
@@ -268,7 +270,7 @@ people_of_all_kinds = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@hypothesis.settings(PATIENT, max_examples=60)
 @given(people_of_all_kinds, accounts, names, st.booleans())
 def test_any_user_gives_a_pod_kubernetes_takes(
     identity: Identity, account: PosixAccount, text: str, pod_level: bool

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from oc.od.orchestrator.manifests.environment import MAX_VALUE, Environment, set_locale
 
+from .support import PATIENT
+
 
 def values(env: Environment) -> dict[str, str]:
     return {item["name"]: item["value"] for item in env.manifest()}
@@ -25,6 +27,7 @@ def expanded(text: str) -> str:
     return result
 
 
+@PATIENT
 @given(st.text(alphabet="$()ab{}\\'\" ", max_size=30))
 def test_a_value_from_outside_reaches_the_container_as_it_is(value: str) -> None:
     env = Environment()

@@ -13,6 +13,7 @@ from oc.od.orchestrator.manifests import labels, naming
 from oc.od.orchestrator.manifests.secrets import AUTH_KINDS
 
 from .people import ANONYMOUS, ANONYMOUS_ID, FRY, HOSTILE
+from .support import PATIENT
 
 KINDS = ("ldif", "localaccount", "posixaccount", "vnc", *AUTH_KINDS)
 # Texts that look like the names made from other texts find collisions faster than random ones.
@@ -27,6 +28,7 @@ def somebody(provider: str, userid: str) -> Identity:
     return Identity(provider, "ldap", userid, userid)
 
 
+@PATIENT
 @given(ids, ids, st.sampled_from(KINDS))
 def test_every_name_and_label_of_a_user_is_valid(provider: str, userid: str, kind: str) -> None:
     identity = somebody(provider, userid)
@@ -43,6 +45,7 @@ def test_every_name_and_label_of_a_user_is_valid(provider: str, userid: str, kin
         assert all(names.is_label_value(value) for value in made.values())
 
 
+@PATIENT
 @given(st.tuples(ids, ids), st.tuples(ids, ids), st.sampled_from(KINDS))
 def test_distinct_users_never_share_an_object(one: tuple[str, str], other: tuple[str, str], kind: str) -> None:
     hypothesis.assume(one != other)
@@ -83,6 +86,7 @@ def test_a_user_without_any_usable_letter_still_has_names() -> None:
     assert names.is_dns_label(naming.secret_name("vnc", somebody("***", "***")))
 
 
+@PATIENT
 @given(st.dictionaries(st.text(max_size=90), st.text(max_size=90)), st.lists(st.text(max_size=90)))
 def test_labels_of_rules_and_roles_are_valid_and_never_reserved(given_labels: dict[str, str], roles: list[str]) -> None:
     made, _ = labels.user_labels(given_labels, roles)

@@ -16,6 +16,7 @@ from oc.od.orchestrator.manifests.types import ManifestError
 from oc.od.settings import Settings, settings_from_mapping
 
 from .people import FRY_ACCOUNT
+from .support import PATIENT
 
 SETTINGS = settings_from_mapping({"desktop.pod": {}, "desktop.homerootdirectory": "/users"})
 
@@ -96,6 +97,7 @@ def test_the_home_is_the_accounts_or_below_the_root_of_homes(given_home: str, ho
     assert posix.home_directory(SETTINGS, dataclasses.replace(FRY_ACCOUNT, homeDirectory=given_home)) == home
 
 
+@PATIENT
 @given(st.text())
 def test_any_home_gives_an_absolute_normal_path_below_the_root(given_home: str) -> None:
     made = posix.home_directory(SETTINGS, dataclasses.replace(FRY_ACCOUNT, homeDirectory=given_home))

@@ -18,6 +18,7 @@ from oc.od.settings import Settings, settings_from_mapping
 from . import configurations as conf
 from .cases import fry_login
 from .people import FRY, FRY_ACCOUNT
+from .support import PATIENT
 
 PASSWORDS = ["userPassword", "unicodePwd", "sambaNTPassword", "sambaLMPassword", "krbPrincipalKey", "access_token"]
 
@@ -120,6 +121,7 @@ def test_values_are_encoded_by_their_type() -> None:
     }
 
 
+@PATIENT
 @given(st.dictionaries(st.from_regex(r"\A[-_A-Za-z0-9]{1,20}\Z"), st.binary(max_size=40)))
 def test_what_is_written_is_read_back(data: dict[str, bytes]) -> None:
     settings = settings_from_mapping({"desktop.pod": {}})

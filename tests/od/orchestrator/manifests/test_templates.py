@@ -13,6 +13,7 @@ from oc.od.orchestrator.manifests import templates
 from oc.od.orchestrator.manifests.types import ManifestError
 
 from .people import FRY, FRY_ACCOUNT
+from .support import PATIENT
 
 
 def test_html_is_not_escaped() -> None:
@@ -68,12 +69,14 @@ def test_a_template_nested_without_end_is_refused() -> None:
         templates.render(nested, {})
 
 
+@PATIENT
 @given(st.text())
 def test_a_value_in_a_command_holds_no_character_with_a_meaning_to_a_shell(value: str) -> None:
     made = templates.render("echo {{ v }}", {"v": value}, templates.command)
     assert re.search(r"[\s$`\"'\\;&|<>(){}\[\]*?!#~\0]", made.removeprefix("echo ")) is None
 
 
+@PATIENT
 @given(st.text(), st.sampled_from(["userid", "name", "homeDirectory"]))
 def test_a_value_in_a_volume_never_climbs_out_of_its_directory(value: str, name: str) -> None:
     made = templates.render(f"/homes/{{{{ {name} }}}}", {name: value}, templates.volume)

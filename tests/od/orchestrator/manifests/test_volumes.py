@@ -176,7 +176,8 @@ def test_the_rules_of_an_application_replace_the_configured_volumes() -> None:
     settings = settings_from_mapping(conf.with_policies())
     own = {"shipcrew": {"type": "nfs"}}
     assert volumes.volume_rules(settings, {"volumes": own}) == own
-    for overlay in (None, False, {"homedir": {}}, {"volumes": "x"}):
+    without: list[Any] = [None, False, {"homedir": {}}, {"volumes": "x"}]
+    for overlay in without:
         assert set(volumes.volume_rules(settings, overlay)) == {"shipcrew", "tennetwork", "accounting"}
 
 
