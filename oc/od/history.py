@@ -151,6 +151,10 @@ class History:
         }
         self._put("desktop", "history", fields)
 
+    def start(self) -> None:
+        """Start the thread now; the first record would do it too. Twice is harmless."""
+        self._ensure_thread()
+
     def flush(self, seconds: float) -> bool:
         """Wait until everything put so far is written or given up, at most ``seconds``; True when it is."""
         with self._waiting.all_tasks_done:

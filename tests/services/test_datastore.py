@@ -118,7 +118,11 @@ class TestCollections:
         assert datastore.list_collections("profiles") == ["leela"]
 
     def test_a_collection_that_does_not_exist_is_empty(self, datastore: DataStore) -> None:
-        assert datastore.get_collection("callHistory", "fry") == []
+        assert datastore.get_collection("loginHistory", "fry") == []
+
+    def test_the_call_history_that_no_deployment_has_is_empty_without_asking_the_server(self) -> None:
+        away = DataStore(MongodbSettings(url=f"mongodb://127.0.0.1:{closed_port()}", param=""))
+        assert away.get_collection("callHistory", "fry") == []
 
     def test_documents_are_filtered_by_date_newest_first_and_bounded(self, datastore: DataStore) -> None:
         dates = [datetime.datetime(2026, 5, day, 12) for day in (1, 3, 2, 4)]

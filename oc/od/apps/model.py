@@ -52,5 +52,5 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     def document(self) -> dict[str, Any]:
         """The record as a JSON-like dict: what is stored (plus ``_id``) and answered."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
-        return document
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -109,6 +109,8 @@ def read_record(document: Mapping[str, Any]) -> Application | None:
     program = posixpath.basename(path or "") or (posixpath.basename(cmd[0]) if cmd else None)
     args = values.raw("args")
     fields = label_fields(values, "")
+    # The default of a missing label does not hold here: a record without access list is for nobody (5.6).
+    fields["acl"] = values.object("acl")
     fields["secrets_requirement"] = text_list(values.raw("secrets_requirement"))
     return Application(
         cmd=cmd,

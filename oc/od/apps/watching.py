@@ -108,7 +108,7 @@ class CatalogueWatcher:
     def _follow(self, stopping: threading.Event) -> None:
         """One life of a stream; returns when it ended or ``stopping`` is set. Raises _NoChangeStreamsError."""
         try:
-            opened = self._store.collection().watch(PIPELINE, max_await_time_ms=AWAIT_MILLISECONDS)
+            opened = self._store.collection().watch(list(PIPELINE), max_await_time_ms=AWAIT_MILLISECONDS)
         except pymongo.errors.OperationFailure as error:
             if error.code == _STANDALONE:
                 raise _NoChangeStreamsError from error

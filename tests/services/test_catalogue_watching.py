@@ -1,0 +1,129 @@
+"""Every replica sees what another one registers or deletes, without a call between them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pymongo
+import pytest
+
+from oc.datastore import DataStore
+from oc.od.apps import ApplicationCatalogue
+from oc.od.apps.store import ImageStore
+from oc.od.apps.watching import CatalogueWatcher
+
+from .images import image
+from .peers import Database
+from .waiting import wait_until
+
+Catalogues = Callable[[Database], ApplicationCatalogue]
+
+
+def watching(catalogue: ApplicationCatalogue) -> None:
+    """Start to follow, and wait until the stream is open (the first reload has been done)."""
+    builds = catalogue.builds
+    catalogue.start()
+    wait_until(lambda: catalogue.builds > builds)
+
+
+def test_a_second_replica_sees_a_registration_a_change_and_a_deletion(
+    database: Database, catalogues: Catalogues
+) -> None:
+    here, there = catalogues(database), catalogues(database)
+    watching(there)
+    here.register(image("x:1"))
+    wait_until(lambda: "x:1" in there.snapshot.by_id)
+    here.register(image("x:1", cat="games"))
+    wait_until(lambda: there.snapshot.by_id["x:1"].cat == "games")
+    here.delete(here.snapshot.by_id["x:1"])
+    wait_until(lambda: len(there.snapshot) == 0)
+
+
+def test_what_was_registered_before_the_stream_opened_is_loaded_first(
+    database: Database, catalogues: Catalogues
+) -> None:
+    here, there = catalogues(database), catalogues(database)
+    there.load()
+    here.register(image("x:1"))
+    watching(there)
+    assert "x:1" in there.snapshot.by_id
+
+
+def test_a_burst_of_changes_is_one_or_a_few_reloads(database: Database, catalogues: Catalogues) -> None:
+    here, there = catalogues(database), catalogues(database)
+    watching(there)
+    builds = there.builds
+    here.register_many([image(f"app{number}:1") for number in range(100)])
+    wait_until(lambda: len(there.snapshot) == 100)
+    assert there.builds - builds <= 3
+
+
+def test_a_dropped_collection_empties_the_catalogue_and_is_followed_again(
+    database: Database, catalogues: Catalogues
+) -> None:
+    here, there = catalogues(database), catalogues(database)
+    here.register(image("x:1"))
+    watching(there)
+    with pymongo.MongoClient(database.url, replicaSet="rs0") as client:
+        client["applications"].drop_collection("image")
+    wait_until(lambda: len(there.snapshot) == 0)
+    here.register(image("y:1"))
+    wait_until(lambda: "y:1" in there.snapshot.by_id)
+
+
+def test_a_database_that_comes_late_and_one_that_restarts_are_followed(
+    own_database: Database, catalogues: Catalogues
+) -> None:
+    own_database.options = "&serverSelectionTimeoutMS=300&heartbeatFrequencyMS=500"
+    here, there = catalogues(own_database), catalogues(own_database)
+    there.start()
+    own_database.start()
+    wait_until(lambda: there.loaded)
+    here.register(image("x:1"))
+    wait_until(lambda: "x:1" in there.snapshot.by_id)
+    own_database.stop()
+    own_database.start()
+    wait_until(lambda: here.load(force=True))
+    here.register(image("y:1"))
+    wait_until(lambda: "y:1" in there.snapshot.by_id, 40)
+
+
+def test_start_and_stop_may_come_twice_and_the_thread_ends(database: Database, catalogues: Catalogues) -> None:
+    catalogue = catalogues(database)
+    watching(catalogue)
+    catalogue.start()
+    named = [thread for thread in threading.enumerate() if thread.name == "catalogue-watcher"]
+    assert len(named) == 1
+    assert named[0].daemon
+    catalogue.stop()
+    catalogue.stop()
+    assert not named[0].is_alive()
+    watching(catalogue)
+
+
+def test_on_a_standalone_server_the_ids_and_digests_are_compared(
+    tmp_path: Path, datastores: Callable[[Database], DataStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Database(tmp_path, replica_set="").start()
+    store = ImageStore(datastores(server))
+    reloads: list[int] = []
+    watcher = CatalogueWatcher(store, lambda: reloads.append(len(store.load())), poll_seconds=0.05)
+    with caplog.at_level(logging.WARNING):
+        watcher.start()
+        wait_until(lambda: reloads)
+        with pymongo.MongoClient(server.url) as client:
+            collection = client["applications"]["image"]
+            collection.insert_one({"id": "x:1", "sha_id": "sha256:1", "name": "x"})
+            wait_until(lambda: reloads[-1] == 1)
+            count = len(reloads)
+            collection.update_one({"id": "x:1"}, {"$set": {"sha_id": "sha256:2"}})
+            wait_until(lambda: len(reloads) > count)
+            collection.delete_one({"id": "x:1"})
+            wait_until(lambda: reloads[-1] == 0)
+    watcher.stop()
+    assert not watcher.alive
+    assert caplog.text.count("no replica set") == 1
+    server.stop()
