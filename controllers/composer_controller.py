@@ -94,7 +94,7 @@ class ComposerController(BaseController):
     @expose(auth="user", body=dict)
     def listcontainer(self, call: Call, body: dict[str, Any]) -> object:
         """List the applications of the caller's desktop."""
-        return self.services.composer.applications.list(call.identity)
+        return self.services.composer.applications.running(call.identity)
 
     @expose(auth="user", body=PhaseRequest)
     def list_applications_by_phase(self, call: Call, body: PhaseRequest) -> object:

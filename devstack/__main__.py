@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import requests
+
 from devstack.children import ChildError
 from devstack.cluster.node import desktop_exec_answers
 from devstack.clusterclient import ClusterError
@@ -96,7 +98,7 @@ def up(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Start everything and pyos, show a session, serve."""
     from devstack.service import Backends, Service
-    from devstack.session import Session
+    from devstack.session import Session, StepFailedError
 
     with _stack(options, PARTS) as stack:
         print(table(stack.describe()), flush=True)
@@ -109,10 +111,15 @@ def run(options: argparse.Namespace) -> int:
         with Service(stack.state / "pyos", backends, options.port) as service:
             print(f"pyos      {service.url}  log {service.log_path}", flush=True)
             path = f"/api/v1/namespaces/{stack.namespace}/pods"
-            Session(service.url, service.api_key, lambda: stack.cluster_admin("GET", path)["items"]).run()
+            try:
+                Session(service.url, service.api_key, lambda: stack.cluster_admin("GET", path)["items"]).run()
+            except (StepFailedError, requests.RequestException, KeyError) as error:
+                print(f"\nthe session did not hold: {error}\npyos's log: {service.log_path}", file=sys.stderr)
+                return 1
+            print("\nevery step held", flush=True)
             if options.once:
                 return 0
-            print(f"pyos serves at {service.url}; Ctrl-C stops everything", flush=True)
+            print(f"pyos serves at {service.url} (X-API-Key: {service.api_key}); Ctrl-C stops everything", flush=True)
             return _wait(stack)
 
 
@@ -126,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     except _StopError:
         print("stopped")
         return 0
-    except (ChildError, ClusterError, ValueError) as error:
+    except (ChildError, ClusterError, RuntimeError, ValueError) as error:
         print(f"devstack: {error}", file=sys.stderr)
         return 1
 

@@ -61,7 +61,7 @@ class Applications:
             "icondata": application.icondata,
         }
 
-    def list(self, identity: Identity, phase: str | None = None) -> list[dict[str, Any]]:
+    def running(self, identity: Identity, phase: str | None = None) -> list[dict[str, Any]]:
         """The user's applications, of one ``phase`` or all. Raises 404 without a desktop, 400 for an unknown phase."""
         if phase is not None and phase not in PHASES:
             raise BadRequestError(f"phase must be one of {', '.join(PHASES)}")
@@ -94,7 +94,7 @@ class Applications:
         return entry
 
     def by_phase(self, identity: Identity, phase: str) -> list[dict[str, Any]]:
-        """``list`` restricted to one phase, with the keys of the desktop notification added (http-api.md 8, row 4)."""
+        """``running`` restricted to one phase, with the keys of the desktop notification added (http-api.md 8, row 4)."""
         desktop = self._desktop(identity)
         if phase not in PHASES:
             raise BadRequestError(f"phase must be one of {', '.join(PHASES)}")

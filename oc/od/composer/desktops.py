@@ -59,7 +59,7 @@ class Desktops:
         def progress(text: str) -> None:
             messages.push(text)
 
-        deadline = Deadline(self._settings.kubernetes.create_pod_timeout_seconds)
+        deadline = Deadline(self._settings.kubernetes.create_pod_timeout)
         try:
             with self._lock.hold(identity, deadline, lambda: self._joinable(identity)):
                 desktop = self._find_or_create(identity, client, progress, deadline)

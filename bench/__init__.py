@@ -1,0 +1,1 @@
+"""Measurements of pyos on a development stack of its own: ``make bench``."""
