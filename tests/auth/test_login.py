@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from oc.auth import AuthService, LoginRequest, success_message
 from oc.auth.accounts import account_from_mapping
@@ -93,9 +95,9 @@ def make(tmp_path: Path) -> Callable[..., AuthService]:
     write_templates(tmp_path)
 
     def build(tree: Any = ANONYMOUS, config: dict[str, Any] | None = None, **more: Any) -> AuthService:
-        settings = settings_from_mapping({"authmanagers": tree, **(config or {})})
+        configuration = settings_from_mapping({"authmanagers": tree, **(config or {})})
         makers = {**PROVIDER_MAKERS, "explicit": FakeDirectory}
-        return AuthService(settings, base=tmp_path, makers=makers, **more)
+        return AuthService(configuration, base=tmp_path, makers=makers, **more)
 
     FakeDirectory.asked.clear()
     FakeDirectory.open_connections[0] = 0
@@ -358,6 +360,30 @@ def test_a_provider_name_of_10_kilobytes_is_simply_unknown(make: Callable[..., A
     with pytest.raises(AuthenticationError) as caught:
         ask(make(), provider="x" * 10_240)
     assert len(caught.value.message) < 150
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(LoginRequest.__struct_fields__)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(st.dictionaries(fields, documents | st.sampled_from(["anonymous", "planet", "fry", "slurm"])))
+def test_no_body_does_anything_but_log_in_or_fail_cleanly(
+    make: Callable[..., AuthService], body: dict[str, Any]
+) -> None:
+    service = make({**planet(), **ANONYMOUS}, SUBMIT)
+    try:
+        login = ask(service, **body)
+    except (msgspec.ValidationError, AuthenticationError):
+        return
+    if login.identity.provider == "anonymous":
+        assert uuid.UUID(login.identity.userid).version == 4
+    else:
+        assert (login.identity.userid, body["password"]) == (body["userid"], "slurm")
 
 
 # --- prelogin ---------------------------------------------------------------------------------------------------------
