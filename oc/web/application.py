@@ -351,6 +351,7 @@ def make_application(
                 "tools.log_headers.on": False,
                 "tools.log_tracebacks.on": False,
                 "tools.trailing_slash.on": False,
+                "tools.encode.on": False,
                 **{f"api.{name}.on": True for name in tools},
             }
         }
