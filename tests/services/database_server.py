@@ -1,6 +1,7 @@
-"""Runs a MongoDB-protocol server for the tests: `python database_server.py PORT REPLICA_SET STORAGE`.
+"""Runs a MongoDB-protocol server for the tests: `python database_server.py PORT REPLICA_SET STORAGE AUTH`.
 
-An empty REPLICA_SET makes it a standalone server. Says ``{"port": ...}`` when it is ready.
+An empty REPLICA_SET makes it a standalone server; AUTH ``yes`` makes it ask for accounts.
+Says ``{"port": ...}`` when it is ready.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ if __name__ == "__main__":
     # Its record of retryable writes slows it down after some thousand writes.
     secantus.transactions._RETRYABLE_RECORD_MAX = 200
     port, replica_set, storage = int(sys.argv[1]), sys.argv[2] or None, sys.argv[3]
-    server = SecantusDBServer("127.0.0.1", port, storage, replica_set_name=replica_set)
+    server = SecantusDBServer(
+        "127.0.0.1", port, storage, replica_set_name=replica_set, require_auth=sys.argv[4] == "yes"
+    )
     server.start()
     signal.signal(signal.SIGTERM, lambda *_: server.stop())  # writes everything down
     print(json.dumps({"port": server.address[1]}), flush=True)

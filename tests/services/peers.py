@@ -23,25 +23,23 @@ class Database:
         self.state = state
         self.replica_set = replica_set
         self.options = ""
+        self.require_auth = False
+        self.account = ""
         self.port = cache.free_port()
         self.child: Child | None = None
 
     @property
     def url(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}"
+        return f"mongodb://{self.account}127.0.0.1:{self.port}"
 
     @property
     def param(self) -> str:
         return (f"replicaSet={self.replica_set}" if self.replica_set else "") + self.options
 
     def start(self) -> Database:
-        argv = [
-            sys.executable,
-            str(HERE / "database_server.py"),
-            str(self.port),
-            self.replica_set,
-            str(self.state / "db"),
-        ]
+        program = str(HERE / "database_server.py")
+        auth = "yes" if self.require_auth else "no"
+        argv = [sys.executable, program, str(self.port), self.replica_set, str(self.state / "db"), auth]
         (self.state / "db").mkdir(parents=True, exist_ok=True)
         self.child = start_child("database", argv, self.state / "database.log")
         self.child.wait_ready_line(20)

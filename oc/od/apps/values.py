@@ -20,7 +20,11 @@ _MAX_DEPTH: Final = 32
 
 def plain_text(value: object, limit: int = MAX_TEXT_CHARS) -> str | None:
     """``value`` when it is a text of at most ``limit`` characters that UTF-8 and BSON can hold, else None."""
-    if not isinstance(value, str) or len(value) > limit or any("\ud800" <= c <= "\udfff" for c in value):
+    if not isinstance(value, str) or len(value) > limit:
+        return None
+    try:
+        value.encode()  # lone surrogates, which JSON may bring, fail
+    except UnicodeEncodeError:
         return None
     return value
 
