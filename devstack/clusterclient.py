@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,16 @@ class ClusterClient:
 
     def __init__(self, kubeconfig: Path) -> None:
         document = yaml.safe_load(kubeconfig.read_text())
-        self.server = str(document["clusters"][0]["cluster"]["server"]).rstrip("/")
+        cluster = document["clusters"][0]["cluster"]
+        self.server = str(cluster["server"]).rstrip("/")
+        self.ca_pem = base64.b64decode(cluster.get("certificate-authority-data", "")).decode()
         self._http = requests.Session()
         self._http.trust_env = False
+        if self.ca_pem:
+            # requests wants a file.
+            ca_file = kubeconfig.with_name(f"{kubeconfig.name}.ca")
+            ca_file.write_text(self.ca_pem)
+            self._http.verify = str(ca_file)
         self._http.headers["Authorization"] = f"Bearer {document['users'][0]['user']['token']}"
 
     def close(self) -> None:

@@ -47,6 +47,7 @@ class Stack:
     """A running stack (after `start` or inside `with`). Attributes of parts that were not asked for are None.
 
     `node_options`: see devstack.cluster.node.options. `database_auth`: whether the database wants its user's password.
+    `tls`: whether the cluster serves https; kubectl sends its token only there.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Stack:
         node_options: dict[str, Any] | None = None,
         database_auth: bool = True,
         optional_rights: bool = True,
+        tls: bool = True,
         cluster_arguments: Collection[str] = (),
     ) -> None:
         unknown = set(parts) - set(PARTS)
@@ -79,6 +81,7 @@ class Stack:
         self._node_options = node_options
         self._database_auth = database_auth
         self._optional_rights = optional_rights
+        self._tls = tls
         self._cluster_arguments = list(cluster_arguments)
         self._client: ClusterClient | None = None
         self._children: list[Child] = []
@@ -186,6 +189,8 @@ class Stack:
     def _start_cluster(self, spawner: Spawner) -> None:
         argv = [sys.executable, "-m", "devstack.cluster", "--port", str(self._ports.cluster)]
         argv += ["--state", str(self.state / "cluster"), *self._cluster_arguments]
+        if self._tls:
+            argv.append("--tls")
         if self._node_options is not None:
             file = self.state / "node-options.json"
             write_private(file, json.dumps(self._node_options).encode())
@@ -205,6 +210,7 @@ class Stack:
             self._client.server,
             token,
             self.namespace,
+            ca_pem=self._client.ca_pem,
             user=SERVICE_ACCOUNT,
         )
 
