@@ -120,9 +120,9 @@ def _check_internaldns(settings: Settings, report: Report) -> None:
     dns = settings.internaldns
     if not dns.enable:
         return
-    if dns.server is None:
+    if dns.server is None and not report.has_error("internaldns.server"):
         report.at("internaldns.server").reject("is missing while internaldns.enable is True, expected a host name")
-    if dns.secret is None:
+    if dns.secret is None and not report.has_error("internaldns.secret"):
         report.at("internaldns.secret").reject("is missing while internaldns.enable is True, expected a secret")
     elif dns.secret == WELL_KNOWN_DNS_SECRET:
         report.at("internaldns.secret").advise("this secret is published, choose another")
@@ -130,9 +130,11 @@ def _check_internaldns(settings: Settings, report: Report) -> None:
 
 def _check_storage(settings: Settings, report: Report) -> None:
     storage = settings.desktop.storage
-    if storage.homedirectorytype == "nfs" and storage.nfs is None:
+    kind = storage.homedirectorytype
+    if kind == "nfs" and storage.nfs is None and not report.has_error("desktop.nfs"):
         report.at("desktop.homedirectorytype").reject("'nfs' needs the key desktop.nfs, expected a volume source there")
-    if storage.homedirectorytype == "persistentVolumeClaim" and storage.persistentvolumeclaim is None:
+    claim = "desktop.persistentvolumeclaim"
+    if kind == "persistentVolumeClaim" and storage.persistentvolumeclaim is None and not report.has_error(claim):
         report.at("desktop.homedirectorytype").reject(
             "'persistentVolumeClaim' needs the key desktop.persistentvolumeclaim, expected a name or a template there"
         )

@@ -104,6 +104,13 @@ class Report:
     def at(self, *path: Step, secret: bool = False) -> Place:
         return Place(self, path, secret)
 
+    def has_error(self, key: str) -> bool:
+        """Whether an error about the key, something inside it or the whole file was recorded."""
+        return any(
+            problem.key in ("", key) or problem.key.startswith((f"{key}.", f"{key}["))
+            for problem in self.of(Level.ERROR)
+        )
+
     def of(self, *levels: Level) -> list[Problem]:
         return [problem for problem in self.problems if problem.level in levels]
 

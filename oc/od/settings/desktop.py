@@ -322,6 +322,7 @@ class DesktopSettings:
         {"DISPLAY": ":0.0", "LIBOVERLAY_SCROLLBAR": "0", "UBUNTU_MENUPROXY": "0", "X11LISTEN": "tcp"},
         key="desktop.envlocal",
         meaning="Environment of desktop and application containers. Mustache texts are rendered with the account.",
+        secret=True,
         shipped={
             "WEBSOCKIFY_HEARTBEAT": "30",
             "LIBOVERLAY_SCROLLBAR": "0",
@@ -336,6 +337,7 @@ class DesktopSettings:
         {},
         key="desktop.envlocalrules",
         meaning="Label -> environment added for users who carry the label.",
+        secret=True,
         sample={"shipcrew": {"CREW": "yes"}},
     )
     overwrite_environment_variable_for_application: str | None = option(

@@ -100,10 +100,13 @@ def _bool_or_dict(value: object) -> Kind[Any] | None:
 _MEDIA: Final[Kind[Any]] = Or("bool or dict", _bool_or_dict)
 
 
+LOCALE: Final = r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8})*(\.[A-Za-z0-9-]+)?(@[a-z]+)?"
+
+
 class Languages(Kind[tuple[str, ...]]):
     """Locales such as en_US; never empty."""
 
-    many: Final = ListOf(Text("a locale such as 'en_US'", pattern=r"[a-z]{2,3}(_[A-Z]{2})?", longest=6), most=1000)
+    many: Final = ListOf(Text("a locale such as 'en_US'", pattern=LOCALE, longest=40), most=1000)
 
     def parse(self, value: object, at: Place) -> tuple[str, ...]:
         found = self.many.parse(value, at)

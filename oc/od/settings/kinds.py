@@ -132,10 +132,11 @@ class Choice(Kind[str]):
 
 
 class Url(Kind[str]):
-    """An absolute URL of one of some schemes, kept as text."""
+    """An absolute URL of one of some schemes, kept as text. `account`: may hold `user:password@`."""
 
-    def __init__(self, *schemes: str) -> None:
+    def __init__(self, *schemes: str, account: bool = False) -> None:
         self.schemes = schemes or ("http", "https")
+        self.account = account
 
     def parse(self, value: object, at: Place) -> str:
         text = Text("a URL", longest=2048).parse(value, at)
@@ -144,6 +145,8 @@ class Url(Kind[str]):
             usable = parts.scheme in self.schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:
             usable = False
+        if usable and not self.account and "@" in parts.netloc:
+            raise at.reject("a URL with an account in it, expected one without 'user:password@'")
         if not usable or re.search(r"[\s\x00-\x20]", text):
             raise at.expected(f"a URL that starts with {' or '.join(f'{s}://' for s in self.schemes)}", value)
         return text

@@ -115,7 +115,7 @@ def _value(declared: Option, given: Mapping[str, object], environ: Mapping[str, 
             _try(declared, given[name], report, name)
         return declared.kind.parse_text(text, report.at(declared.env, secret=declared.secret))
     if name is None:
-        if declared.required:
+        if declared.required and not report.has_error(declared.key):
             report.at(declared.key).reject(f"is missing, expected a {declared.kind.name}")
         return _ABSENT
     return declared.kind.parse(given[name], report.at(name, secret=declared.secret))

@@ -38,7 +38,7 @@ VOLUME_RULE: Final = Shape(
         "volumename": Text(longest=253),
         "unc": Text(longest=1024),
         "mountOptions": Text(longest=1024, empty=True),
-        "url": Url("http", "https", "dav", "davs"),
+        "url": Url("http", "https", "dav", "davs", account=True),
     },
     closed=True,
 )
@@ -92,6 +92,7 @@ class RulesSettings:
         meaning="Label -> one volume or a list: `type` nfs (`name server path mountPath readOnly`), pvc (`name "
         "claimName mountPath`), hostPath (`name path mountPath`), cifs (`name volumename unc mountOptions`), webdav "
         "(`volumename url`).",
+        secret=True,
     )
     network: Mapping[str, Any] = option(
         MapOf(Or("dict or False", _network_rule)),

@@ -54,7 +54,7 @@ class ServerSettings:
         shipped="127.0.0.1",
         aliases=("server.default.ipaddr",),
     )
-    cherrypy: Mapping[str, Any] = derived({})
+    cherrypy: Mapping[str, Any] = derived({}, show=False)
 
 
 @dataclasses.dataclass(frozen=True)
