@@ -59,6 +59,10 @@ def mutate_new(store: Store, resource: Resource, obj: Object, namespace: str) ->
         _cluster_ip(store, obj)
 
 
+def check_update(store: Store, resource: Resource, old: Object, new: Object) -> None:
+    """Refuse a change that admission does not allow.  Raises ApiError 403."""
+
+
 def _protect(obj: Object, finalizer: str) -> None:
     finalizers = obj["metadata"].setdefault("finalizers", [])
     if finalizer not in finalizers:

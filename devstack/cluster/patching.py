@@ -53,7 +53,8 @@ def json_patch(document: Object, operations: Any) -> Object:
     result = holder[""]
     if not isinstance(result, dict):
         raise _rejected()
-    return result
+    patched: Object = result
+    return patched
 
 
 def _pointer(text: Any) -> list[str]:
@@ -142,19 +143,15 @@ def _remove(parent: Any, key: str) -> None:
 # -- merge patch -----------------------------------------------------------------------------------------------------
 def merge_patch(document: Object, patch: Object) -> Object:
     """The document with the patch merged in; null removes."""
-    result: Object = _merge(document, patch)
-    return result
-
-
-def _merge(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return copy_json(patch)
-    result = dict(target) if isinstance(target, dict) else {}
+    result = dict(document)
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
+        elif isinstance(value, dict):
+            inner = result.get(key)
+            result[key] = merge_patch(inner if isinstance(inner, dict) else {}, value)
         else:
-            result[key] = _merge(result.get(key), value)
+            result[key] = copy_json(value)
     return result
 
 
@@ -170,7 +167,8 @@ def strategic_patch(document: Object, patch: Object, type_: Type) -> Object:
 def _strategic_map(original: Object, patch: Object, type_: Type | None) -> Object:
     directive = patch.get("$patch")
     if directive == "replace":
-        return _without_directives({key: value for key, value in patch.items() if key != "$patch"})
+        replaced: Object = _without_directives({key: value for key, value in patch.items() if key != "$patch"})
+        return replaced
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):

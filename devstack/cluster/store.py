@@ -362,6 +362,13 @@ class Store:
             changes.appendleft(change)
         return changes
 
+    def compact_before(self, version: int) -> None:
+        """Forget the changes up to a version."""
+        for table in self._tables.values():
+            while table.history and table.history[0].item.version <= version:
+                table.history.popleft()
+            table.compacted = max(table.compacted, version)
+
     def compact(self) -> None:
         """Forget the history of every kind: a watch or continue token older than now gets 410."""
         for table in self._tables.values():

@@ -43,7 +43,7 @@ def validate(resource: Resource, obj: Object) -> list[FieldError]:
 
 def common(resource: Resource, metadata: Object) -> list[FieldError]:
     errors = labels(metadata.get("labels"), "metadata.labels")
-    errors += annotations(metadata.get("annotations"))
+    errors += annotation_faults(metadata.get("annotations"))
     errors += _owners(metadata.get("ownerReferences"))
     return errors + finalizers(metadata.get("finalizers"))
 
@@ -57,7 +57,7 @@ def labels(values: Object | None, field: str) -> list[FieldError]:
     return errors
 
 
-def annotations(values: Object | None, field: str = "metadata.annotations") -> list[FieldError]:
+def annotation_faults(values: Object | None, field: str = "metadata.annotations") -> list[FieldError]:
     errors: list[FieldError] = []
     size = 0
     for key, value in (values or {}).items():
@@ -74,9 +74,8 @@ def _owners(references: list[Object] | None) -> list[FieldError]:
     for reference in references or ():
         if not reference.get("apiVersion"):
             errors.append(invalid(f"{field}.apiVersion", "", "version must not be empty"))
-        for key in ("kind", "name", "uid"):
-            if not reference.get(key):
-                errors.append(invalid(f"{field}.{key}", "", "must not be empty"))
+        empty = [key for key in ("kind", "name", "uid") if not reference.get(key)]
+        errors.extend(invalid(f"{field}.{key}", "", "must not be empty") for key in empty)
     if sum(bool(reference.get("controller")) for reference in references or ()) > 1:
         errors.append(invalid(field, references, "Only one reference can have Controller set to true."))
     return errors
@@ -105,6 +104,6 @@ def validate_update(resource: Resource, old: Object, new: Object) -> list[FieldE
         added = [value for value in after.get("finalizers") or () if value not in kept]
         if added:
             shown = ", ".join(f'"{value}"' for value in added)
-            why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
-            errors.insert(0, forbidden_field("metadata.finalizers", why))
+            why = "no new finalizers can be added if the object is being deleted, found new finalizers "
+            errors.insert(0, forbidden_field("metadata.finalizers", f"{why}[]string{{{shown}}}"))
     return errors

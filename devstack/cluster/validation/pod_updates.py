@@ -6,5 +6,5 @@ from devstack.cluster.errors import FieldError
 from devstack.cluster.objects import Object
 
 
-def validate(old: Object, new: Object) -> list[FieldError]:
+def validate(old: Object, new: Object, subresource: str) -> list[FieldError]:
     return []

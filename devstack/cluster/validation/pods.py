@@ -8,3 +8,7 @@ from devstack.cluster.objects import Object
 
 def validate_new(pod: Object) -> list[FieldError]:
     return []
+
+
+def warnings(pod: Object) -> list[str]:
+    return []
