@@ -67,7 +67,12 @@ def run(directory: Path, names: list[str]) -> tuple[list[Result], dict[str, obje
             process = Process(service.process.pid)
             facts["boot_s"] = round(time.perf_counter() - began, 2)
             facts["rss_start_mib"] = process.rss_bytes() >> 20
-            bench = Bench(service.port, service.api_key, process, ClusterLog(stack.server_url, stack.devstack_token))
+            bench = Bench(
+                service.port,
+                service.api_key,
+                process,
+                ClusterLog(stack.server_url, stack.devstack_token, stack.state / "kubeconfig.ca"),
+            )
             for name in names:
                 results += SCENARIOS[name](bench)
                 print(f"measured {name}", flush=True)

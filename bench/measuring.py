@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -76,17 +77,20 @@ class Process:
 class ClusterLog:
     """The request log of the development cluster."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, ca_file: Path) -> None:
         self._url = f"{url}/_devstack/requests"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._http = requests.Session()
+        self._http.trust_env = False  # a bundle of the environment would win over ours
+        self._http.verify = str(ca_file) if ca_file.exists() else True
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def reset(self) -> None:
         """Forget what was logged."""
-        requests.delete(self._url, headers=self._headers, timeout=10).raise_for_status()
+        self._http.delete(self._url, timeout=10).raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
         """What was asked since, in order."""
-        answer = requests.get(self._url, headers=self._headers, timeout=10)
+        answer = self._http.get(self._url, timeout=10)
         answer.raise_for_status()
         return list(answer.json()["requests"])
 

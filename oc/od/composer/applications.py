@@ -94,7 +94,7 @@ class Applications:
         return entry
 
     def by_phase(self, identity: Identity, phase: str) -> list[dict[str, Any]]:
-        """``running`` restricted to one phase, with the keys of the desktop notification added (http-api.md 8, row 4)."""
+        """Those in one phase, with the keys of the desktop notification added (http-api.md 8, row 4)."""
         desktop = self._desktop(identity)
         if phase not in PHASES:
             raise BadRequestError(f"phase must be one of {', '.join(PHASES)}")

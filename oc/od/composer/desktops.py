@@ -8,12 +8,13 @@ from collections.abc import Callable
 from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity
-from oc.model.names import label_value
+from oc.model.names import label_key
 from oc.od.accounting import Accounting
 from oc.od.composer.launchlock import LaunchLock
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
+from oc.od.orchestrator.manifests.labels import uniq_labels
 from oc.od.settings import Settings
 from oc.sharecache import ShareCache
 
@@ -104,11 +105,8 @@ class Desktops:
 
     def same_labels(self, desktop: Desktop, identity: Identity) -> bool:
         """True when every label of ``desktop.policies.user_uniq_labels`` is equal on the user and the running pod."""
-        for label in self._settings.policies.user_uniq_labels:
-            wanted = identity.labels.get(label)
-            if desktop.labels.get(label) != (None if wanted is None else label_value(wanted)):
-                return False
-        return True
+        wanted = uniq_labels(identity.labels, self._settings.policies.user_uniq_labels)
+        return all(desktop.labels.get(label_key(label)) == value for label, value in wanted.items())
 
     def _discard(self, desktop: Desktop, deadline: Deadline) -> None:
         """Delete the pod only, its user's secrets stay. Raises LaunchFailedError when that is refused."""
