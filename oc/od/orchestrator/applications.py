@@ -19,7 +19,7 @@ from oc.od.orchestrator.desktop import Desktop
 from oc.od.orchestrator.errors import ExecError, KubernetesError
 from oc.od.orchestrator.execution import run_in_container
 from oc.od.orchestrator.manifests import applications as manifests
-from oc.od.orchestrator.manifests import network, posix, selectors
+from oc.od.orchestrator.manifests import labels, network, posix, selectors
 from oc.od.orchestrator.manifests.types import (
     ApplicationRecord,
     ApplicationRequest,
@@ -118,7 +118,7 @@ class ApplicationLister:
         return sum(found.status in ("Running", "Waiting") for found in self.find(desktop, identity))
 
     def _pods(self, identity: Identity) -> list[Pod]:
-        pods = self._cache.of_user(selectors.labels.identity_labels(identity)["access_userid"], APPLICATION)
+        pods = self._cache.of_user(labels.identity_labels(identity)["access_userid"], APPLICATION)
         mine = [pod for pod in pods if selectors.is_users(self._settings, identity, pod.labels)]
         return sorted(mine, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.name))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,8 @@ _METHODS = {
     "patch": "PATCH",
     "delete": "DELETE",
 }
+_NAMED = frozenset(("get", "patch", "delete"))
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _READS = frozenset(("get", "list", "watch"))
 _DICT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(dict[str, Any])
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
@@ -361,6 +364,9 @@ class KubernetesClient:
         """
         kind = f"{resource.plural}/{subresource}" if subresource else resource.plural
         doing = f"{verb} {kind} {name}".rstrip()
+        if verb in _NAMED and not _NAME.fullmatch(name):
+            # An empty name would turn a call on one object into a call on all of them.
+            raise KubernetesError(404, "NotFound", "no object has such a name", doing=f"{verb} {kind}")
         url = self.url(resource, name, subresource, query)
         payload = None if body is None else msgspec.json.encode(body)
         for attempt in range(1, MAX_TRIES + 1):

@@ -46,6 +46,10 @@ class ExecError(ODAPIError):
     default_message = "a command could not be run in the desktop"
 
 
+class CommandNotStartedError(ExecError):
+    """The container has no such command, or could not start it."""
+
+
 class LaunchFailedError(ODError):
     """No desktop could be given; ``message`` is for the user and holds nothing internal."""
 

@@ -18,7 +18,7 @@ import websocket
 
 from oc.model.deadline import Deadline
 from oc.od.orchestrator.client import CONNECT_TIMEOUT, PODS, USER_AGENT, KubernetesClient, Status
-from oc.od.orchestrator.errors import ExecError, KubernetesError
+from oc.od.orchestrator.errors import CommandNotStartedError, ExecError, KubernetesError
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ def run_in_container(
 ) -> ExecResult:
     """Run ``command`` (an argv, no shell) and wait for its end, at most ``timeout`` seconds.
 
-    Raises ExecError when it cannot be started or does not end in time (it may still run then), KubernetesError when
-    the API refuses. The command is never logged: its arguments may be private.
+    Raises CommandNotStartedError when the container cannot start it, ExecError when it does not end in time (it may
+    still run then) or the connection breaks, KubernetesError when the API refuses. The command is never logged: its
+    arguments may be private.
     """
     limit = deadline.cap(timeout) if deadline else timeout
     until = Deadline(limit)
@@ -153,7 +154,7 @@ def _collect(connection: websocket.WebSocket, until: Deadline, output_limit: int
 def exit_code(payload: bytes, doing: str = "exec") -> int:
     """Exit code out of the Status on the error channel (apimachinery: reason NonZeroExitCode, cause ExitCode).
 
-    Raises ExecError when the command never ran.
+    Raises CommandNotStartedError when the command never ran, ExecError when the text says nothing.
     """
     try:
         status: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])
@@ -166,4 +167,4 @@ def exit_code(payload: bytes, doing: str = "exec") -> int:
             text = str(cause.get("message", ""))
             if cause.get("reason") == "ExitCode" and text.isdigit():
                 return int(text)
-    raise ExecError(doing=f"{doing}: {str(status.get('message', 'no reason given'))[:200]}")
+    raise CommandNotStartedError(doing=f"{doing}: {str(status.get('message', 'no reason given'))[:200]}")

@@ -10,7 +10,7 @@ from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator.client import PODS, Json, KubernetesClient
 from oc.od.orchestrator.desktop import Desktop
-from oc.od.orchestrator.errors import ExecError, KubernetesError, NotOwnerError
+from oc.od.orchestrator.errors import CommandNotStartedError, ExecError, KubernetesError, NotOwnerError
 from oc.od.orchestrator.execution import run_in_container
 from oc.od.orchestrator.manifests import selectors
 from oc.od.orchestrator.podcache import PodCache
@@ -22,23 +22,30 @@ LOG_BYTES = 2 * 1024 * 1024
 LOG_LINES = 20_000
 NO_LOG = "no log is available"
 STOP_SECONDS = 10.0
+STOP_COMMAND = ("/bin/sh", "-c")
 
 STOP_SCRIPT = """
-mine=$(cat /proc/self/cgroup)
+group() {
+  text=
+  while read -r line; do text="$text $line"; done
+}
 each() {
-  found=1
+  alive=1
   for directory in /proc/[0-9]*; do
     pid=${directory#/proc/}
     [ "$pid" = "$$" ] && continue
-    [ "$(cat "$directory/cgroup" 2>/dev/null)" = "$mine" ] || continue
+    { group <"$directory/cgroup"; } 2>/dev/null || continue
+    [ "$text" = "$mine" ] || continue
     case "$(tr '\\000' ' ' 2>/dev/null <"$directory/environ")" in
       *ABCDESKTOP_EXECUTE_RUNTIME=ephemeral_container*) ;;
       *) continue ;;
     esac
-    kill "-$1" "$pid" 2>/dev/null && found=0
+    kill "-$1" "$pid" 2>/dev/null && alive=0
   done
-  return $found
+  return $alive
 }
+group </proc/$$/cgroup
+mine=$text
 each TERM
 for second in 1 2 3 4 5; do
   each 0 || exit 0
@@ -73,7 +80,7 @@ class ApplicationInspector:
         Raises NotOwnerError when the pod is somebody else's, ODResourceNotFoundError when there is no such pod, or
         ``containerid`` is no application in it.
         """
-        pod = self._cache.get(podname) or self._read(podname)
+        pod = self._cache.get(podname) or pod_from(self._live(podname))
         if not selectors.belongs_to(identity, pod.labels):
             raise NotOwnerError(doing=f"asking for pod {podname[:64]!r}")
         if pod.name == desktop.name and pod.uid == desktop.uid:
@@ -125,17 +132,19 @@ class ApplicationInspector:
                 self._client,
                 target.pod.name,
                 target.container,
-                ["/bin/sh", "-c", STOP_SCRIPT],
+                [*STOP_COMMAND, STOP_SCRIPT],
                 timeout=STOP_SECONDS,
                 deadline=limit,
                 output_limit=4096,
             )
-            code = result.exit_code
-        except ExecError as error:
-            # the end of the container may take the connection with it, before the exit status
+            missing = result.exit_code in (126, 127)
+        except CommandNotStartedError:
+            missing = True
+        except (ExecError, KubernetesError) as error:
+            # the end of the container may take the connection with it, or come before the command
             logger.info("stopping %s: %s", target.container, error.doing)
-            code = None
-        if code in (126, 127):
+            missing = False
+        if missing:
             raise BadRequestError("this application does not support to be stopped: it has no shell")
         waited = self._cache.wait(
             target.pod.name,
@@ -144,9 +153,6 @@ class ApplicationInspector:
         )
         if not waited:
             raise BadRequestError("this application could not be stopped")
-
-    def _read(self, name: str) -> Pod:
-        return pod_from(self._live(name))
 
     def _live(self, name: str) -> Json:
         try:

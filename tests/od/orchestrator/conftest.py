@@ -24,7 +24,11 @@ NODE_OPTIONS = {
         {"match": "*occall.js*", "status": 0},
         *desktop_exec_answers(),
     ],
-    "images": [{"match": "example/run*", "run": "command"}],
+    "images": [
+        {"match": "example/run*", "run": "command"},
+        {"match": "example/living*", "run": ["/bin/sleep", "36000"]},
+    ],
+    "delays": {"image_retry": 0.3},
 }
 
 

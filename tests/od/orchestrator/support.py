@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from kubernetes import config as kubernetes_config
+from kubernetes.client import Configuration
 
 from devstack.clusterclient import ClusterError
 from devstack.stack import Stack
@@ -24,7 +26,7 @@ EVERYBODY = {"permit": ["all"]}
 CLIENT = ClientInfo(ipaddr="203.0.113.7", useragent="Mozilla/5.0", os_family="linux", locale="en_US")
 
 
-def settings_with(**changes: Any) -> Settings:
+def settings_with(*, image: str = "example/desktop:1", **changes: Any) -> Settings:
     """Settings with a small desktop of two containers; ``changes`` are od.config keys (``.`` written as ``__``)."""
     values: dict[str, Any] = {
         "desktop.homedirectorytype": None,
@@ -41,7 +43,7 @@ def settings_with(**changes: Any) -> Settings:
             "graphical": {
                 "enable": True,
                 "acl": EVERYBODY,
-                "image": "example/desktop:1",
+                "image": image,
                 "tcpport": 6081,
                 "waitportbin": "/composer/node/wait-port/node_modules/.bin/wait-port",
                 "healtzbin": "/usr/bin/curl",
@@ -92,6 +94,9 @@ class ClusterAdmin:
         self._http = requests.Session()
         self._http.trust_env = False
         self._http.headers["Authorization"] = f"Bearer {stack.devstack_token}"
+        trusted = Configuration()
+        kubernetes_config.load_kube_config(str(stack.kubeconfig), client_configuration=trusted)
+        self._http.verify = trusted.ssl_ca_cert or True
 
     def api(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         return self._stack.cluster_admin(method, path, body, content_type)
