@@ -291,7 +291,15 @@ class TestAServerThatIsAway:
         wait_until(lambda: datastore.ping("profiles"))
         assert datastore.get("profiles", "fry", "dock") == [1]
 
-    @pytest.mark.parametrize("url", ["mongodb://u:s3cret@h:port", "mongodb://u:s3cret%@h", "nonsense s3cret"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "mongodb://u:s3cret@h:port",
+            "mongodb://u:s3cret%@h",
+            "nonsense s3cret",
+            "mongodb+srv://u:s3cret@no-such.invalid",
+        ],
+    )
     def test_an_unusable_url_is_unavailable_and_never_logged(self, url: str, caplog: pytest.LogCaptureFixture) -> None:
         datastore = DataStore(MongodbSettings(url=url, param=""))
         with caplog.at_level(logging.DEBUG), pytest.raises(UnavailableError) as refusal:
