@@ -3,6 +3,7 @@
 Declared in one module a domain; every key's type, default, meaning and check stand in one place.
 """
 
+from oc.od.settings.account import AccountSettings
 from oc.od.settings.authentication import (
     AuthSettings,
     Fail2banSettings,
@@ -16,19 +17,19 @@ from oc.od.settings.declaration import ConfigurationError, Level, Problem
 from oc.od.settings.desktop import (
     CGROUP_V1_MAP,
     CGROUP_V2_MAP,
-    AccountSettings,
     DesktopSettings,
-    StorageSettings,
 )
 from oc.od.settings.front import DockSettings, FrontSettings, WebrtcSettings
 from oc.od.settings.kinds import IPNetwork
 from oc.od.settings.loading import load_settings, settings_from_mapping
 from oc.od.settings.model import Settings
 from oc.od.settings.others import FakednsRecord, GeoipSettings, InternalDnsSettings, JiraSettings
-from oc.od.settings.pod import ContainerSettings, PodSettings, PodSpecSettings
+from oc.od.settings.pod import PodSettings, PodSpecSettings
+from oc.od.settings.pod_containers import ContainerSettings
 from oc.od.settings.policies import ExecuteClass, PoliciesSettings, RulesSettings
 from oc.od.settings.providers import MANAGER_NAMES, AuthManager
 from oc.od.settings.server import HttpSettings, LoggingSettings, ServerSettings
+from oc.od.settings.storage import StorageSettings
 from oc.od.settings.stores import MemcachedSettings, MongodbSettings
 from oc.od.settings.tokens import JwtDesktopSettings, JwtUserSettings
 

@@ -1,4 +1,4 @@
-"""Desktops: general keys, home directory, default account."""
+"""Desktops: the general keys."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
+from oc.od.settings.account import AccountSettings
 from oc.od.settings.containers import NODE_SELECTOR, EnvironmentMap, JsonDict, JsonMapping, ListOf, MapOf, Shape
 from oc.od.settings.declaration import Kind, Place, group, option
-from oc.od.settings.kinds import Choice, Flag, Integer, Nullable, Number, Or, OrDefault, Text
+from oc.od.settings.kinds import ABSOLUTE_PATH, Choice, Flag, Nullable, Number, OrDefault, Text
+from oc.od.settings.storage import StorageSettings
 
 CGROUP_V2_MAP: Final = {
     "memory.usage_in_bytes": "/sys/fs/cgroup/memory.current",
@@ -23,7 +25,6 @@ CGROUP_V1_MAP: Final = {
     "cpu.cfs_quota_us": "/sys/fs/cgroup/cpuacct/cpu.cfs_quota_us",
 }
 
-_ABSOLUTE = Text("an absolute path", pattern=r"/[^\x00]*", longest=1024)
 _INTERFACE = Nullable(Text("a network interface name", longest=64))
 _DESCRIPTION = Shape(
     "interface names",
@@ -36,12 +37,6 @@ _DESCRIPTION = Shape(
     },
     closed=True,
 )
-
-
-def _claim(value: object) -> Kind[Any] | None:
-    if isinstance(value, str):
-        return Text("a claim name", longest=253)
-    return JsonDict() if isinstance(value, Mapping) else None
 
 
 class PodLevelResources(Kind[str | bool]):
@@ -61,208 +56,12 @@ class Directory(Kind[str]):
     """An absolute directory that always ends with a slash."""
 
     def parse(self, value: object, at: Place) -> str:
-        path = _ABSOLUTE.parse(value, at)
+        path = ABSOLUTE_PATH.parse(value, at)
         return path if path.endswith("/") else f"{path}/"
 
     @property
     def name(self) -> str:
         return "str, directory"
-
-
-@dataclasses.dataclass(frozen=True)
-class StorageSettings:
-    """The home directory volume and what is mounted over it."""
-
-    homedirectorytype: str | None = option(
-        Nullable(Choice("hostPath", "persistentVolumeClaim", "nfs")),
-        None,
-        key="desktop.homedirectorytype",
-        meaning="Volume of home directories: None (lost with the desktop), a directory of the node, a claim, or the "
-        "volume described by `desktop.nfs`.",
-    )
-    host_path_root: str = option(
-        _ABSOLUTE,
-        "/mnt",
-        key="desktop.hostPathRoot",
-        meaning="`hostPath`: directory of the node that holds one directory a user.",
-    )
-    persistentvolumeclaim: str | JsonMapping | None = option(
-        Nullable(Or("str (name) or dict (template)", _claim)),
-        None,
-        key="desktop.persistentvolumeclaim",
-        meaning="`persistentVolumeClaim`: name of one claim shared by all users, or the template (`metadata`, `spec`) "
-        "of a claim created for each. Mustache texts are rendered with the user's fields.",
-        since="3.1",
-        aliases=("desktop.persistentvolumeclaimspec",),
-        sample={
-            "metadata": {"name": "{{ provider }}-{{ userid }}"},
-            "spec": {
-                "storageClassName": "my-storage-class",
-                "accessModes": ["ReadWriteOnce"],
-                "resources": {"requests": {"storage": "1Gi"}},
-            },
-        },
-    )
-    persistentvolume: JsonMapping | None = option(
-        Nullable(JsonDict()),
-        None,
-        key="desktop.persistentvolume",
-        meaning="Template of a persistent volume created with each claim. Needs rights on the whole cluster.",
-        since="3.1",
-        aliases=("desktop.persistentvolumespec",),
-        sample={
-            "metadata": {"name": "{{ provider }}-{{ userid }}"},
-            "spec": {
-                "storageClassName": "nfs-csi",
-                "capacity": {"storage": "10Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "csi": {"driver": "nfs.csi.k8s.io", "volumeHandle": "server#share#{{ userid }}"},
-            },
-        },
-    )
-    persistentvolumeclaimforcesubpath: bool = option(
-        Flag(),
-        False,
-        key="desktop.persistentvolumeclaimforcesubpath",
-        meaning="Mounts the home with a subPath named after the user: for one claim shared by all.",
-        since="3.1",
-    )
-    removepersistentvolume: bool = option(
-        Flag(),
-        False,
-        key="desktop.removepersistentvolume",
-        meaning="Deletes the user's persistent volume with the desktop.",
-        since="3.1",
-    )
-    removepersistentvolumeclaim: bool = option(
-        Flag(),
-        False,
-        key="desktop.removepersistentvolumeclaim",
-        meaning="Deletes the user's claim with the desktop; a shared claim is never deleted.",
-        since="3.1",
-    )
-    nfs: JsonMapping | None = option(
-        Nullable(Shape("NFS volume source", {"server": Text(), "path": Text(), "readOnly": Flag()}, closed=True)),
-        None,
-        key="desktop.nfs",
-        meaning="`nfs`: the Kubernetes NFS volume source, a template.",
-        since="3.4",
-        sample={"server": "nfs.example.org", "path": "/homes/{{ userid }}", "readOnly": False},
-    )
-    appendpathtomounthomevolume: str = option(
-        Text("a relative path", longest=1024, empty=True),
-        "",
-        key="desktop.appendpathtomounthomevolume",
-        meaning="Path joined to the home's mount point and normalised; `..` mounts the parent.",
-        since="3.2",
-    )
-    directorytomemoryemptydir: tuple[str, ...] = option(
-        ListOf(Text("a directory below home", pattern=r"(?!/)[^\x00]+", longest=255), most=100),
-        (),
-        key="desktop.directorytomemoryemptydir",
-        meaning="Directories of the home replaced by memory volumes.",
-        since="3.4",
-        sample=[".cache", ".config"],
-    )
-    directorytomemory: JsonMapping = option(
-        JsonDict(),
-        {"emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}},
-        key="desktop.directorytomemory",
-        meaning="Volume source of those directories.",
-        since="4.4",
-    )
-    removehomedirectory: bool = option(
-        Flag(),
-        False,
-        key="desktop.removehomedirectory",
-        meaning="Empties the home directory when the desktop ends, by running `desktop.prestopexeccommand`.",
-    )
-    prestopexeccommand: tuple[str, ...] = option(
-        ListOf(Text("an argument", empty=True), most=100),
-        ("/bin/bash", "-c", "rm -rf ~/{*,.*}"),
-        key="desktop.prestopexeccommand",
-        meaning="Command of the preStop hook that `desktop.removehomedirectory` adds.",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class AccountSettings:
-    """The POSIX account of users the login says nothing about, and the account file templates."""
-
-    username: str = option(
-        Text("a login name", pattern=r"[A-Za-z_][A-Za-z0-9_.-]*\$?", longest=32),
-        "balloon",
-        key="desktop.username",
-        meaning="Login of the default account.",
-    )
-    groupname: str = option(
-        Text("a group name", pattern=r"[A-Za-z_][A-Za-z0-9_.-]*\$?", longest=32),
-        "balloon",
-        key="desktop.groupname",
-        meaning="Group of the default account.",
-    )
-    userid: int = option(Integer(0, 2**31 - 1), 4096, key="desktop.userid", meaning="User id of the default account.")
-    groupid: int = option(
-        Integer(0, 2**31 - 1), 4096, key="desktop.groupid", meaning="Group id of the default account."
-    )
-    homerootdirectory: str = option(
-        _ABSOLUTE,
-        "/home",
-        key="desktop.homerootdirectory",
-        meaning="Parent of the home of users without a directory entry.",
-        since="3.4",
-    )
-    configured_home: str | None = option(
-        Nullable(_ABSOLUTE),
-        None,
-        key="desktop.userhomedirectory",
-        meaning="Home of the default account.",
-        default_text="`<desktop.homerootdirectory>/<desktop.username>`",
-        shipped="/home/balloon",
-    )
-    userpasswd: str = option(
-        Text("a password", longest=256),
-        "",
-        key="desktop.userpasswd",
-        meaning="Password of generated accounts: what `sudo` asks for in the desktop.",
-        default_text="a random one a process",
-        secret=True,
-        sample="CHANGE-ME",
-    )
-    shell: str = option(_ABSOLUTE, "/bin/bash", key="desktop.shell", meaning="Login shell.", aliases=("destkop.shell",))
-    template_passwd_filename: str = option(
-        Text("a file name", longest=1024),
-        "passwd",
-        key="template_passwd_filename",
-        meaning="Mustache template of the desktop's passwd file.",
-        since="4.0",
-    )
-    template_group_filename: str = option(
-        Text("a file name", longest=1024),
-        "group",
-        key="template_group_filename",
-        meaning="Mustache template of the desktop's group file.",
-        since="4.0",
-    )
-    template_shadow_filename: str = option(
-        Text("a file name", longest=1024),
-        "shadow",
-        key="template_shadow_filename",
-        meaning="Mustache template of the desktop's shadow file.",
-        since="4.0",
-    )
-    template_gshadow_filename: str = option(
-        Text("a file name", longest=1024),
-        "gshadow",
-        key="template_gshadow_filename",
-        meaning="Mustache template of the desktop's gshadow file.",
-        since="4.0",
-    )
-
-    @property
-    def userhomedirectory(self) -> str:
-        """Home of the default account."""
-        return self.configured_home or f"{self.homerootdirectory.rstrip('/')}/{self.username}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -341,7 +140,7 @@ class DesktopSettings:
         sample={"shipcrew": {"CREW": "yes"}},
     )
     overwrite_environment_variable_for_application: str | None = option(
-        Nullable(_ABSOLUTE),
+        Nullable(ABSOLUTE_PATH),
         None,
         key="desktop.overwrite_environment_variable_for_application",
         meaning="Script of the desktop image run before an application starts; what it prints (JSON) is merged over "
@@ -377,7 +176,7 @@ class DesktopSettings:
         "False when some provider has `explicitproviderapproval`.",
     )
     resources_usage_cgroup_map: Mapping[str, str] | None = option(
-        Nullable(MapOf(_ABSOLUTE, most=20)),
+        Nullable(MapOf(ABSOLUTE_PATH, most=20)),
         None,
         key="desktop.resources_usage_cgroup_map",
         meaning="File read in the desktop for each metric.",
@@ -391,7 +190,7 @@ class DesktopSettings:
         meaning="Secrets are mounted at `<directory><secret type>`.",
     )
     secretslocalaccount: str = option(
-        _ABSOLUTE,
+        ABSOLUTE_PATH,
         "/var/lib/extrausers",
         key="desktop.secretslocalaccount",
         meaning="Where the account files (passwd, group, shadow, gshadow) are mounted.",
@@ -419,7 +218,7 @@ class DesktopSettings:
         since="4.0",
     )
     snapshotmountpath: str = option(
-        _ABSOLUTE,
+        ABSOLUTE_PATH,
         "/run/containerd/containerd.sock",
         key="desktop.snapshotmountpath",
         meaning="Container runtime socket of the node mounted into the snapshot container: root on the node.",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from oc.od.settings.containers import Json, JsonDict, JsonMapping, ListOf, MapOf, Shape, text_keys
 from oc.od.settings.declaration import Kind, Place, Rejected, option
 from oc.od.settings.kinds import Choice, Flag, Integer, Nullable, Or, Text
-from oc.od.settings.pod import ACL
+from oc.od.settings.pod_volumes import ACL
 
 SHIPPED_LANGUAGES: Final = (
     *("de_AT", "de_BE", "de_CH", "de_DE", "de_LI", "de_LU"),

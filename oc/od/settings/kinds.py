@@ -271,3 +271,6 @@ def gather(results: list[T], parse: Callable[[], T]) -> bool:
     except Rejected:
         return False
     return True
+
+
+ABSOLUTE_PATH: Final = Text("an absolute path", pattern=r"/[^\x00]*", longest=1024)

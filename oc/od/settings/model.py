@@ -6,17 +6,19 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from oc.od.settings.account import AccountSettings
 from oc.od.settings.authentication import AuthSettings, Fail2banSettings, LogmeinSettings, PreloginSettings
 from oc.od.settings.cluster import KubernetesSettings
 from oc.od.settings.containers import JsonMapping, Record
 from oc.od.settings.controllers import DEFAULT_POLICIES, ControllerPolicy, Policies
 from oc.od.settings.declaration import Problem, derived, group, option
-from oc.od.settings.desktop import AccountSettings, DesktopSettings, StorageSettings
+from oc.od.settings.desktop import DesktopSettings
 from oc.od.settings.front import DockSettings, FrontSettings, WebrtcSettings
 from oc.od.settings.others import FakednsRecord, GeoipSettings, InternalDnsSettings, JiraSettings, OtherSettings
 from oc.od.settings.pod import Pod, PodSettings
 from oc.od.settings.policies import FALLBACK_CLASS, ExecuteClass, ExecuteClasses, PoliciesSettings
 from oc.od.settings.server import HttpSettings, LoggingSettings, ServerSettings
+from oc.od.settings.storage import StorageSettings
 from oc.od.settings.stores import MemcachedSettings, MongodbSettings
 from oc.od.settings.tokens import JwtDesktopSettings, JwtUserSettings
 

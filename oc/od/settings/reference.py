@@ -12,7 +12,7 @@ from oc.od.settings.declaration import UNSET, Option, all_options, options_of
 from oc.od.settings.legacy import OUTDATED, OUTDATED_PREFIXES, QUIETLY_IGNORED
 from oc.od.settings.masking import plain
 from oc.od.settings.model import Settings
-from oc.od.settings.pod import ContainerSettings
+from oc.od.settings.pod_containers import ContainerSettings
 from oc.od.settings.provider_keys import ACTIVE_DIRECTORY, COMMON, EXTERNAL, IMPLICIT, LDAP, META
 from oc.od.settings.reference_text import EPILOGUE, PROLOGUE
 

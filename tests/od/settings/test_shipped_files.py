@@ -13,7 +13,7 @@ from oc.od.settings import Level, Settings, load_settings
 from oc.od.settings.declaration import UNSET, Option, all_options, options_of
 from oc.od.settings.kinds import OrDefault
 from oc.od.settings.masking import plain, values_of
-from oc.od.settings.pod import ContainerSettings
+from oc.od.settings.pod_containers import ContainerSettings
 from oc.od.settings.provider_keys import PROVIDER_KEYS
 from oc.od.settings.reference import TITLES, reference
 
