@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from oc.model.names import volume_name
 from oc.od.settings.declaration import Report
 from oc.od.settings.model import Settings
 from oc.od.settings.others import WELL_KNOWN_DNS_SECRET
@@ -110,6 +111,8 @@ def _check_routing(settings: Settings, given: Mapping[str, object], report: Repo
         report.at("websocketrouting").reject("'default_host_url' needs the key default_host_url, expected a URL there")
     if http.default_host_url is None and "default_host_url" not in given:
         report.at("default_host_url").advise("not set: login redirects (OAuth, autologin, logmein) need it")
+    if http.default_host_url and urlsplit(http.default_host_url).path not in ("", "/"):
+        report.at("default_host_url").advise("holds a path, expected only scheme, host and port")
     if settings.auth.oauth.insecure_transport and http.secured:
         report.at("OAUTHLIB_INSECURE_TRANSPORT").warn(
             "allows OAuth over plain http although default_host_url is https: remove it"
@@ -144,20 +147,15 @@ def _check_storage(settings: Settings, report: Report) -> None:
         )
 
 
-def memory_volume_name(directory: str) -> str:
-    """Volume name of a directory of `desktop.directorytomemoryemptydir`: '.config' -> 'config'."""
-    return re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")
-
-
 def _check_volumes(settings: Settings, report: Report) -> None:
     """Warn about volume names that nothing defines: the builder skips them."""
     mounts = settings.pod.default_volumes_mount
     known = set(mounts) & set(settings.pod.default_volumes)
     known |= {"home", "localtime", "local"}
-    known |= {memory_volume_name(name) for name in settings.desktop.storage.directorytomemoryemptydir}
+    known |= {volume_name(name) for name in settings.desktop.storage.directorytomemoryemptydir}
     for name, container in settings.pod.containers.items():
         for n, volume in enumerate(container.volumes or ()):
-            if volume in known or memory_volume_name(volume) in known:
+            if volume in known or volume_name(volume) in known:
                 continue
             if container.enable:
                 report.at("desktop.pod", name, "volumes", n).warn(

@@ -109,6 +109,13 @@ def test_a_missing_public_url_is_advised(load: Loader) -> None:
     assert "login redirects" in found(load("[global]\ndesktop.pod: {}\n", whole=True), Level.ADVICE)["default_host_url"]
 
 
+def test_a_public_url_with_a_path_is_advised_against(load: Loader) -> None:
+    for url, advised in (("https://x.org/desk", True), ("https://x.org/", False), ("https://x.org:8443", False)):
+        settings = load(f"[global]\ndesktop.pod: {{}}\ndefault_host_url: '{url}'\n", whole=True)
+        assert ("default_host_url" in found(settings, Level.ADVICE)) is advised
+        assert settings.http.secured is True
+
+
 def test_a_bad_geolocation_address_falls_back_to_the_public_url(load: Loader) -> None:
     settings = load("server.geolocation_ipaddr: 'here'\n")
     assert settings.server.geolocation_ipaddr is None
