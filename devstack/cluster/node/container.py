@@ -37,12 +37,16 @@ class Ending:
 
 @dataclass
 class Container:
-    """A container; `on_exit(container, ending)` is called each time its process ends."""
+    """A container; `on_exit(container, ending)` is called each time its process ends.
+
+    `live` gets the exits of its processes that still run.
+    """
 
     state: ContainerState
     on_exit: Callable[[Container, Ending], None]
     log: LogBuffer
     directory: Path
+    live: set[asyncio.Future[int]] = field(default_factory=set)
     previous_log: LogBuffer | None = None
     process: Process | None = None
     command: Command | None = None
@@ -120,6 +124,7 @@ class Container:
                 layer.rmdir()
             raise
         process.exited.add_done_callback(lambda exited: self._exited(process, exited.result()))
+        processes.remember(self.live, process)
         return process
 
     def _exited(self, process: Process, status: int) -> None:

@@ -119,7 +119,9 @@ async def _start(
             no_new_privileges=like.no_new_privileges,
             tty=tty,
         )
-        return await processes.start(command, on_output, stdin=stdin, on_resize=resize)
+        process = await processes.start(command, on_output, stdin=stdin, on_resize=resize)
+        processes.remember(place.host.live, process)
+        return process
     except StartError as error:
         raise ExecError(_failure(container, f"unable to start container process: {error}")) from error
     except (IsolationError, MountError, TimeoutError, OSError) as error:
@@ -139,6 +141,7 @@ async def _wait(process: processes.Process) -> int:
         return await asyncio.shield(process.exited)
     except asyncio.CancelledError:
         process.kill()
+        await asyncio.wait([process.exited], timeout=processes.END_SECONDS)
         raise
 
 

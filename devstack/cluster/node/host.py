@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from devstack.cluster.store import Store
 
 @dataclass
 class Host:
-    """Shared parts; `pulled` holds (node, image reference) of images already there."""
+    """Shared parts; `pulled` holds (node, image reference) of images already there, `live` the exits of
+    all processes that run."""
 
     store: Store
     options: NodeOptions
@@ -27,3 +29,4 @@ class Host:
     directory: Path
     cgroups: CgroupMaker
     pulled: set[tuple[str, str]] = field(default_factory=set)
+    live: set[asyncio.Future[int]] = field(default_factory=set)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from devstack.cluster.node.executing import execute_streams
 from devstack.cluster.node.following import follow
 from devstack.cluster.node.host import Host
+from devstack.cluster.node.processes import END_SECONDS
 from devstack.cluster.node.scheduling import Scheduler
 from devstack.cluster.node.status import TERMINAL_PHASES
 from devstack.cluster.node.worker import PodWorker
@@ -23,6 +24,11 @@ class Kubelet:
         self._host = host
         self._scheduler = scheduler
         self._workers: dict[str, PodWorker] = {}
+
+    @property
+    def workers(self) -> list[PodWorker]:
+        """The pods that have a node and are still there."""
+        return list(self._workers.values())
 
     async def follow(self) -> None:
         """Follow the pods until cancelled."""
@@ -65,13 +71,11 @@ class Kubelet:
         """End every container."""
         workers = list(self._workers.values())
         self._workers.clear()
-        exits: list[asyncio.Future[int]] = []
         for worker in workers:
-            exits += [container.process.exited for container in worker.containers.values() if container.process]
             if not worker.ended:
                 worker.drop()
-        if exits:
-            await asyncio.wait(exits, timeout=5)
+        if self._host.live:
+            await asyncio.wait(set(self._host.live), timeout=END_SECONDS)
 
     # -- PodRuntime ----------------------------------------------------------------------------------------------
     async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:

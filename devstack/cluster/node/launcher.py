@@ -174,9 +174,10 @@ def report(descriptor: int, message: dict[str, Any]) -> None:
 
 def pause() -> NoReturn:
     """Stand for a process that does nothing: reap children, end at TERM as a process without a handler would."""
-    os.closerange(0, 256)
     wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    # This also tells the caller that the process is there, so TERM must be taken care of already.
+    os.closerange(0, 256)
     while True:
         number = signal.sigwait(wanted)
         if number != signal.SIGCHLD:
@@ -190,6 +191,7 @@ def pause() -> NoReturn:
 
 def run(spec: dict[str, Any], report_fd: int, terminal: int | None) -> NoReturn:
     """In the new process: become the command."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         if terminal is not None:
             os.setsid()
@@ -213,7 +215,6 @@ def run(spec: dict[str, Any], report_fd: int, terminal: int | None) -> NoReturn:
         report(report_fd, {"error": str(error), "kind": "setup"})
         os._exit(STATUS_NOT_FOUND)
     if spec["pause"]:
-        os.close(report_fd)
         pause()
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

@@ -18,6 +18,7 @@ from typing import Any
 LAUNCHER = Path(__file__).with_name("launcher.py")
 READ_BYTES = 64 * 1024
 START_SECONDS = 20.0
+END_SECONDS = 5.0
 # What a container keeps of root's rights: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
 # net_bind_service, sys_chroot, audit_write, setfcap. A devstack container has no use for raw sockets or device nodes.
 CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31)
@@ -148,9 +149,25 @@ async def start(
             await _read_report(loop, report_read, process)
     except (TimeoutError, asyncio.CancelledError, StartError, IsolationError):
         launcher.kill()
-        process.close_stdin()
+        await asyncio.wait([process.exited], timeout=END_SECONDS)
         raise
     return process
+
+
+async def isolation_problem(directory: Path) -> str | None:
+    """Why real containers cannot run on this machine; None when they can. `directory` is used for a moment."""
+    layer = directory / "isolation"
+    layer.mkdir(parents=True, exist_ok=True)
+    try:
+        command = Command(argv=["true"], environment={"PATH": os.defpath}, layer=str(layer))
+        process = await start(command, lambda stream, data: None)
+        status = await process.exited
+    except (StartError, IsolationError, TimeoutError, OSError) as error:
+        return str(error)
+    finally:
+        with contextlib.suppress(OSError):
+            layer.rmdir()
+    return None if status == 0 else f"a command ended with {status}"
 
 
 async def _read_report(loop: asyncio.AbstractEventLoop, descriptor: int, process: Process) -> None:
@@ -240,6 +257,12 @@ def _follow_exit(loop: asyncio.AbstractEventLoop, process: Process) -> None:
             process.exited.set_result(status if status >= 0 else 128 - status)
 
     loop.add_reader(pidfd, ended)
+
+
+def remember(live: set[asyncio.Future[int]], process: Process) -> None:
+    """Keep the exit of a process in a set for as long as it runs."""
+    live.add(process.exited)
+    process.exited.add_done_callback(live.discard)
 
 
 async def write_all(process: Process, data: bytes) -> bool:

@@ -113,6 +113,8 @@ class Starter:
         self, pod: Object, container: Container, argv: list[str], target: Container | None, *, pause: bool = False
     ) -> Command:
         """The process of a container as the launcher wants it. Raises MountError."""
+        if self.host.options.isolation == "none":
+            raise IsolationError("switched off by the option `isolation`")
         spec = container.state.spec
         security = {**(pod["spec"].get("securityContext") or {}), **(spec.get("securityContext") or {})}
         uid = security.get("runAsUser")

@@ -138,7 +138,7 @@ class PodWorker:
         first = "PodInitializing" if role == "main" and self.pod["spec"].get("initContainers") else "ContainerCreating"
         state.waiting = {"reason": "PodInitializing" if role == "init" else first}
         directory = self.host.volumes.pod_directory(self.pod) / "containers" / state.name
-        container = Container(state, self._exited, LogBuffer(self.host.options.log_bytes), directory)
+        container = Container(state, self._exited, LogBuffer(self.host.options.log_bytes), directory, self.host.live)
         self.containers[state.name] = container
         self.state.containers[state.name] = state
         return container
