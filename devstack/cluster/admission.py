@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from devstack.cluster import limits
+from devstack.cluster import limits, quantity
 from devstack.cluster.errors import ApiError, forbidden
 from devstack.cluster.objects import Object
 from devstack.cluster.resources import Resource
@@ -61,6 +61,22 @@ def mutate_new(store: Store, resource: Resource, obj: Object, namespace: str) ->
 
 def check_update(store: Store, resource: Resource, old: Object, new: Object) -> None:
     """Refuse a change that admission does not allow.  Raises ApiError 403."""
+    if resource.plural != "persistentvolumeclaims" or not new["spec"].get("volumeName"):
+        return
+    before, after = _requested(old), _requested(new)
+    if quantity.value_of(after) <= quantity.value_of(before):
+        return
+    storage_class = store.get("storageclasses", None, new["spec"].get("storageClassName") or "")
+    if storage_class is None or not storage_class.get("allowVolumeExpansion"):
+        why = (
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+            "support resize"
+        )
+        raise forbidden(resource.plural, resource.group, new["metadata"]["name"], why)
+
+
+def _requested(claim: Object) -> str:
+    return str(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0"))
 
 
 def _protect(obj: Object, finalizer: str) -> None:

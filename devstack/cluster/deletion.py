@@ -43,6 +43,8 @@ def delete(store: Store, kind: str, item: Item, options: DeleteOptions) -> tuple
         finalizers.append(FOREGROUND)
     if options.propagation == "Orphan":
         _orphan(store, metadata["uid"])
+    if kind not in ("pods", "namespaces") and not finalizers and not options.dry_run:
+        return store.remove_now(kind, item), True
     changed = _marked(store, kind, obj, grace, finalizers)
     if kind == "namespaces":
         changed.setdefault("status", {})["phase"] = "Terminating"

@@ -98,12 +98,13 @@ def validate_update(resource: Resource, old: Object, new: Object) -> list[FieldE
     errors: list[FieldError] = []
     if after.get("uid", before["uid"]) != before["uid"]:
         errors += [invalid("metadata.uid", after["uid"], "field is immutable")] * 2
-    errors += common(resource, after)
+    # Kubernetes looks at each map of metadata twice in each of the two checks.
+    errors += [error for error in common(resource, after) for _ in range(4)]
     if before.get("deletionTimestamp"):
         kept = set(before.get("finalizers") or ())
         added = [value for value in after.get("finalizers") or () if value not in kept]
         if added:
             shown = ", ".join(f'"{value}"' for value in added)
             why = "no new finalizers can be added if the object is being deleted, found new finalizers "
-            errors.insert(0, forbidden_field("metadata.finalizers", f"{why}[]string{{{shown}}}"))
+            errors[:0] = [forbidden_field("metadata.finalizers", f"{why}[]string{{{shown}}}")] * 2
     return errors
