@@ -79,7 +79,6 @@ class ContainerSettings:
         "IfNotPresent",
         key="imagePullPolicy",
         meaning="When the node pulls the image.",
-        aliases=("pullpolicy",),
     )
     image_pull_secrets: tuple[JsonMapping, ...] | None = option(
         Nullable(PullSecrets()),
@@ -173,7 +172,7 @@ class ContainerSettings:
         meaning="init: its command, a template. Without it there is no init container.",
     )
     lifecycle: JsonMapping | None = option(
-        Nullable(JsonDict()), None, key="lifecycle", meaning="Kubernetes lifecycle hooks.", aliases=("lifecyle",)
+        Nullable(JsonDict()), None, key="lifecycle", meaning="Kubernetes lifecycle hooks."
     )
     node_selector: Mapping[str, str] = option(
         NODE_SELECTOR, {}, key="nodeSelector", meaning="pod_application: node labels, merged with the application's."
