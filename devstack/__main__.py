@@ -13,12 +13,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import requests
 
 from devstack.children import ChildError
-from devstack.cluster.node import desktop_exec_answers
 from devstack.clusterclient import ClusterError
 from devstack.stack import PARTS, Ports, Stack, default_state_dir
 
@@ -65,10 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stack(options: argparse.Namespace, parts: Iterable[str]) -> Stack:
     ports = Ports(options.port_cluster, options.port_database, options.port_cache)
-    node_options: dict[str, Any] = {"exec_answers": desktop_exec_answers()}
-    return Stack(
-        options.state, frozenset(parts), ports=ports, node_options=node_options, database_auth=not options.no_auth
-    )
+    return Stack(options.state, frozenset(parts), ports=ports, database_auth=not options.no_auth)
 
 
 def _wait(stack: Stack) -> int:

@@ -22,6 +22,7 @@ from typing import Any, Self
 from devstack import cache, database
 from devstack.children import Child, ChildError, Spawner, start_child
 from devstack.cluster.kubeconfig import write_kubeconfig
+from devstack.cluster.node import desktop_exec_answers
 from devstack.clusterclient import ClusterClient
 from devstack.keys import KeyFiles, ensure_keys, write_private
 
@@ -46,7 +47,8 @@ class Ports:
 class Stack:
     """A running stack (after `start` or inside `with`). Attributes of parts that were not asked for are None.
 
-    `node_options`: see devstack.cluster.node.options. `database_auth`: whether the database wants its user's password.
+    `node_options`: see devstack.cluster.node.options, default `default_node_options()`.
+    `database_auth`: whether the database wants its user's password.
     `tls`: whether the cluster serves https; kubectl sends its token only there.
     """
 
@@ -78,7 +80,7 @@ class Stack:
         self.mongodb_parameters = ""
         self.memcached: tuple[str, int] | None = None
         self._ports = ports or Ports()
-        self._node_options = node_options
+        self._node_options = default_node_options() if node_options is None else node_options
         self._database_auth = database_auth
         self._optional_rights = optional_rights
         self._tls = tls
@@ -191,10 +193,9 @@ class Stack:
         argv += ["--state", str(self.state / "cluster"), *self._cluster_arguments]
         if self._tls:
             argv.append("--tls")
-        if self._node_options is not None:
-            file = self.state / "node-options.json"
-            write_private(file, json.dumps(self._node_options).encode())
-            argv += ["--node-options", str(file)]
+        file = self.state / "node-options.json"
+        write_private(file, json.dumps(self._node_options).encode())
+        argv += ["--node-options", str(file)]
         log = self.state / "logs" / "cluster.log"
         child = spawner.run(lambda: start_child("cluster", argv, log))
         self._children.append(child)
@@ -238,6 +239,11 @@ class Stack:
     def _write_environment(self) -> None:
         lines = [f"export {name}='{value}'" for name, value in sorted(self.environment().items())]
         write_private(self.state / "env", ("\n".join(lines) + "\n").encode())
+
+
+def default_node_options() -> dict[str, Any]:
+    """A node whose idle desktops answer the product's readiness probes."""
+    return {"exec_answers": desktop_exec_answers()}
 
 
 def default_state_dir() -> Path:
