@@ -6,7 +6,7 @@
     od.py --print-config [FILE]    the effective configuration, secrets masked
 
 Exit status: 0 after a graceful stop, 255 for a configuration that cannot be used or an unconfigured Kubernetes
-client, 1 for anything unforeseen, 70 for a signal during the start.
+client, 1 for a file that cannot be used and for anything unforeseen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from oc.od.services import BootError, services
 from oc.od.settings import ConfigurationError, Settings, load_settings
 from oc.od.settings.commands import check_config, print_config
 from oc.web.application import MOUNT, make_application
-from oc.web.bus import ODCherryWatcher, install_signal_handlers
+from oc.web.bus import ODCherryWatcher, StopSignals
 from oc.web.lanes import default_lanes, pool_size
 from oc.web.server import configure_server
 
@@ -77,10 +77,13 @@ def start_http(settings: Settings) -> None:
     lanes = default_lanes(settings.server.thread_pool)
     threads = pool_size(settings.server.thread_pool, lanes)
     configure_server(settings, threads)
-    install_signal_handlers()
+    signals = StopSignals()
     cherrypy.tree.mount(make_application(services, Root(), controllers, lanes=lanes), MOUNT)
     ODCherryWatcher(cherrypy.engine, services).subscribe()
     cherrypy.engine.start()
+    if signals.requested:
+        cherrypy.engine.exit()
+        return
     host, port = cherrypy.server.bound_addr
     logger.info("serving on %s port %d with %d threads", host, port, threads)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from controllers.manager_bans import BanRoutes
 from controllers.manager_datastore import DatastoreRoutes
 from controllers.manager_desktops import DesktopRoutes
@@ -13,7 +9,7 @@ from controllers.manager_images import ImageRoutes
 from oc.od.base_controller import BaseController
 from oc.od.health import health_report
 from oc.web import Call, expose
-from oc.web.redaction import redact_headers
+from oc.web.redaction import redact, redact_headers
 
 HEALTHY = {"controler": "ManagerController", "status": "ok"}
 
@@ -34,13 +30,12 @@ class ManagerController(DesktopRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, 
             return {**HEALTHY, **health_report(self.services, lanes)}
         return HEALTHY
 
-    @expose(methods=("GET", "POST"), auth="manager", body=object, empty_body=True, envelope=False, trace=False)
-    def echohttp(self, call: Call, body: Any) -> object:
+    @expose(methods=("GET", "POST"), auth="manager", envelope=False, trace=False)
+    def echohttp(self, call: Call) -> object:
         """The request as it arrived here, without its secrets: shows what the proxies made of it."""
-        params = {**dict(call.query), **(body if isinstance(body, dict) else {})}
         return {
             "headers": redact_headers(call.headers),
             "remote": {"ip": call.peer[0], "port": call.peer[1], "name": call.peer[0]},
             "client": {"ip": call.client.ipaddr, "spoofed": call.address.spoofed},
-            "params": msgspec.to_builtins(params),
+            "params": redact(call.query),
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devstack.cluster.node.options import desktop_exec_answers
 from devstack.service import Backends, Service
 from devstack.stack import Stack
 
@@ -18,7 +19,8 @@ from .support import Api
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Cluster, database, memcached and keys, started once a test session (and once a pytest-xdist worker)."""
-    with Stack(tmp_path_factory.mktemp("stack")) as running:
+    options = {"exec_answers": desktop_exec_answers()}
+    with Stack(tmp_path_factory.mktemp("stack"), node_options=options) as running:
         yield running
 
 

@@ -19,6 +19,7 @@ from oc.od.apps import ApplicationCatalogue
 from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
 from oc.od.history import History
+from oc.od.kuberneteswatcher import KubernetesWatcher
 from oc.od.locator import PublicLocator
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Orchestrator
@@ -63,7 +64,7 @@ class ODServices:
     orchestrator: Orchestrator
     apps: ApplicationCatalogue
     composer: Composer
-    kuberneteswatcher: Any
+    kuberneteswatcher: KubernetesWatcher
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
     locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
     internaldns: Any
@@ -139,6 +140,9 @@ class ODServices:
         self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings)
         if not self.apps.load(force=True):
             logger.error("the application catalogue is empty until MongoDB answers")
+        self.kuberneteswatcher = self.kuberneteswatcher or KubernetesWatcher(
+            self.orchestrator, self.sharecache, self.apps.find_by_image
+        )
         self.composer = self.composer or Composer(
             self.settings,
             self.orchestrator,

@@ -140,7 +140,8 @@ class ApiDispatcher:
 
     def __call__(self, path_info: str) -> None:
         request = cherrypy.serving.request
-        request.config = {**cherrypy.config, **request.app.config.get("/", {})}
+        # Not CherryPy's global configuration: od.config may switch on tools there that no longer exist.
+        request.config = dict(request.app.config.get("/", {}))
         raw, _, query = str(request.wsgi_environ.get("REQUEST_URI") or path_info).partition("?")
         # The access log shows the request line: a query may carry codes and keys.
         request.request_line = f"{request.method} {raw} {request.server_protocol}"
@@ -347,11 +348,6 @@ def make_application(
                 "request.dispatch": ApiDispatcher(api),
                 "request.process_request_body": False,
                 "request.show_tracebacks": False,
-                # CherryPy's own tools would log headers and stacks of every refused request.
-                "tools.log_headers.on": False,
-                "tools.log_tracebacks.on": False,
-                "tools.trailing_slash.on": False,
-                "tools.encode.on": False,
                 **{f"api.{name}.on": True for name in tools},
             }
         }

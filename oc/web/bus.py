@@ -40,13 +40,23 @@ class ODCherryWatcher(SimplePlugin):  # type: ignore[misc]  # CherryPy has no ty
     stop.priority = 50  # type: ignore[attr-defined]
 
 
-def install_signal_handlers(engine: Any = cherrypy.engine) -> None:
-    """SIGTERM, SIGQUIT and SIGINT ask the engine to exit; the others keep CherryPy's meaning."""
+class StopSignals:
+    """SIGTERM, SIGQUIT and SIGINT ask the engine to exit; other signals keep CherryPy's meaning.
 
-    def ask_to_exit(name: str) -> None:
+    A signal during the start is kept in ``requested``: CherryPy would end the process there and then, with requests
+    in flight because the port may be open already.
+    """
+
+    def __init__(self, engine: Any = cherrypy.engine) -> None:
+        self.requested = False
+        self._engine = engine
+        handler = engine.signal_handler
+        ours = {name: functools.partial(self._received, name) for name in STOP_SIGNALS}
+        handler.handlers = {**handler.handlers, **ours}
+        handler.subscribe()
+
+    def _received(self, name: str) -> None:
         logger.warning("%s received, stopping", name)
-        engine.exit()
-
-    handler = engine.signal_handler
-    handler.handlers = {**handler.handlers, **{name: functools.partial(ask_to_exit, name) for name in STOP_SIGNALS}}
-    handler.subscribe()
+        self.requested = True
+        if self._engine.state != self._engine.states.STARTING:
+            self._engine.exit()

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 #: Above the largest body of any route, so that the API answers 413 itself; still a bound on what is read and dropped.
 SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
 MAX_HEADERS = 128 * 1024
-SOCKET_TIMEOUT = 20
+SOCKET_TIMEOUT = 10
 
 
 class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has no types
