@@ -192,7 +192,7 @@ class Pod(Kind[PodSettings]):
             raise Rejected
         pod = dataclasses.replace(pod, containers=containers)
         self._check_names(pod, at)
-        return self._sharedmemory_volume(pod) if "default_volumes" not in head else pod
+        return self._sized_shared_memory(pod) if "default_volumes" not in head else pod
 
     def _container(self, name: str, value: object, at: Place) -> ContainerSettings:
         if name not in ENTRY_NAMES:
@@ -216,7 +216,7 @@ class Pod(Kind[PodSettings]):
                 spec = dataclasses.replace(spec, tolerations=given)
         return dataclasses.replace(pod, spec=spec)
 
-    def _sharedmemory_volume(self, pod: PodSettings) -> PodSettings:
+    def _sized_shared_memory(self, pod: PodSettings) -> PodSettings:
         size = pod.spec.share_process_memory_size
         if size is None:
             return pod

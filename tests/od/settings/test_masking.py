@@ -30,7 +30,7 @@ jira: {{ 'url': 'https://j.org', 'username': 'u', 'apikey': '{S}7', 'project_id'
 webrtc.coturn: {{ 'coturn_static_auth_secret': '{S}8', 'url': 'h:1', 'protocol': 'turn' }}
 webrtc.rtc_configuration: {{ 'iceServers': [ {{ 'urls': 'turn:h', 'username': 'u', 'credential': '{S}9' }} ] }}
 desktop.webhookdict: {{ 'anything': '{S}10' }}
-desktop.envlocal: {{ 'DB_PASSWORD': '{S}11', 'API_KEY': '{S}12', 'HARMLESS': 'seen-env' }}
+desktop.envlocal: {{ 'DB_PASSWORD': '{S}11', 'SIGNING_KEY': '{S}12', 'HARMLESS': 'seen-env' }}
 desktop.envlocalrules: {{ 'crew': {{ 'MY_TOKEN': '{S}13' }} }}
 desktop.policies: {{ 'rules': {{ 'network': {{
     'default': {{ 'webhook': {{ 'create': [ 'curl -H "Authorization: {S}14" https://fw' ],
