@@ -14,7 +14,6 @@ MAX_ICON: Final = 256 * 1024
 """Largest icon file (bytes)."""
 
 MAX_FILE: Final = 1024 * 1024
-DEFAULT_ICON: Final = "application-default-icon.svg"
 
 _PRIVATE: Final = ("-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----")
 _PUBLIC: Final = ("-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----")
