@@ -174,30 +174,29 @@ class MongoHandler(logging.Handler):
         import pymongo
 
         self._mapping = dict(mapping or self.DEFAULT_MAPPING)
+        account: dict[str, Any] = {"username": login, "password": password, "authSource": database} if login else {}
         self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
             address,
             int(port),
-            username=login,
-            password=password,
-            authSource=database if login else None,
+            **account,
             serverSelectionTimeoutMS=1000,
             connectTimeoutMS=1000,
             socketTimeoutMS=2000,
         )
-        self._collection = self._client[database][collection]
-        self._silent_until = 0.0
+        self.collection = self._client[database][collection]
+        self.silent_until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         # The driver logs too: its records must not come back here.
-        if record.name.startswith("pymongo") or record.created < self._silent_until:
+        if record.name.startswith("pymongo") or record.created < self.silent_until:
             return
         from pymongo.errors import PyMongoError
 
         try:
             record.message = record.getMessage()
-            self._collection.insert_one({key: getattr(record, name, None) for key, name in self._mapping.items()})
+            self.collection.insert_one({key: getattr(record, name, None) for key, name in self._mapping.items()})
         except PyMongoError:
-            self._silent_until = record.created + 30.0
+            self.silent_until = record.created + 30.0
         except (TypeError, ValueError):
             self.handleError(record)
 
