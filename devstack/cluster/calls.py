@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devstack.cluster import negotiation, tables
+from devstack.cluster import negotiation, newevents, tables
 from devstack.cluster.authentication import Authenticator, User
 from devstack.cluster.negotiation import Answer
 from devstack.cluster.objects import Object, encode
@@ -72,6 +72,8 @@ def object_reply(call: Call, obj: Object | Item, status: int = 200, resource: Re
     """The object in the form the client asked for."""
     resource = resource or call.resource
     answer = call.answer
+    if newevents.is_new_form(resource) and not answer.view:
+        obj = newevents.to_new(obj.obj if isinstance(obj, Item) else obj)
     if answer.view == "Table":
         plain = obj.obj if isinstance(obj, Item) else obj
         return Reply(status, answer.write(tables.of_objects(resource, [plain], answer, call.query, None)), answer.media)
@@ -87,6 +89,8 @@ def object_reply(call: Call, obj: Object | Item, status: int = 200, resource: Re
 def list_reply(call: Call, items: Iterable[Item], metadata: Object) -> Reply:
     """A list in the form the client asked for."""
     resource, answer = call.resource, call.answer
+    if newevents.is_new_form(resource) and not answer.view:
+        items = [Item(newevents.to_new(item.obj), item.version) for item in items]
     if answer.view == "Table":
         table = tables.of_objects(resource, [item.obj for item in items], answer, call.query, metadata)
         return Reply(200, answer.write(table), answer.media)

@@ -171,9 +171,17 @@ def _entry(resource: Resource) -> Object:
     if resource.categories:
         entry["categories"] = list(resource.categories)
     if "list" in resource.verbs:
-        digest = hashlib.sha256(f"{resource.group_version}/{resource.kind}".encode()).digest()[:8]
+        digest = hashlib.sha256(_stored_as(resource).encode()).digest()[:8]
         entry["storageVersionHash"] = base64.b64encode(digest).decode()
     return entry
+
+
+def _stored_as(resource: Resource) -> str:
+    """group/version/kind of what is stored, of which the hash is made."""
+    if resource.plural == "events":
+        return "/v1/Event"
+    version = "v1beta1" if resource.plural == "volumeattributesclasses" else resource.version
+    return f"{resource.group}/{version}/{resource.kind}"
 
 
 def _part_entry(resource: Resource, name: str, part: Subresource) -> Object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devstack.cluster import negotiation, schema
+from devstack.cluster import negotiation, newevents, schema
 from devstack.cluster.calls import Call
 from devstack.cluster.decoding import Decoder, DecodingError
 from devstack.cluster.defaults import apply_defaults
@@ -29,6 +29,8 @@ def read_new(call: Call, validation: str, resource: Resource | None = None) -> O
         raise cannot_handle(resource, resource.kind, "strict decoding error: " + ", ".join(strict))
     if validation == "Warn":
         call.warnings.extend(strict)
+    if newevents.is_new_form(resource):
+        obj = newevents.to_core(obj)
     apply_defaults(resource.storage, obj)
     return obj
 

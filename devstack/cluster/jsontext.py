@@ -92,7 +92,22 @@ _Loader.yaml_implicit_resolvers = {
 def read_yaml(raw: bytes) -> Any:
     """The value of one YAML document.  Raises JsonSyntaxError with the words of Go's YAML library where known."""
     try:
-        return yaml.load(raw, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return _with_text_keys(yaml.load(raw, Loader=_Loader))  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise JsonSyntaxError(f"yaml: line {line}: did not find expected node content") from error
+
+
+def _with_text_keys(value: Any) -> Any:
+    """JSON has only text for keys: `no: x` becomes "false": x, as Kubernetes' converter does it."""
+    if isinstance(value, dict):
+        return {_key_text(key): _with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_text_keys(item) for item in value]
+    return value
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return str(key)

@@ -228,7 +228,7 @@ def _strategic_list(original: list[Any], items: list[Any], field: Field, patch: 
     order = patch.get(_ORDER + key)
     if not field.merge_key:
         kept = [item for item in original if item not in patch.get(_DELETE_LIST + key, ())]
-        merged = kept + [item for item in items if item not in kept]
+        merged = items + [item for item in kept if item not in items]
         return _ordered(merged, order, "", set(map(str, items))) if order else merged
     if any(isinstance(item, dict) and item.get("$patch") == "replace" and len(item) == 1 for item in items):
         return [_without_directives(item) for item in items if item != {"$patch": "replace"}]

@@ -114,13 +114,21 @@ def list_objects(api: Api, call: Call) -> Reply:
         after = start.lstrip("/")
         items = [item for item in items if _key(item, namespace) > after]
     metadata: Object = {"resourceVersion": str(version)}
-    if wanted.limit and len(items) > wanted.limit:
-        rest = len(items) - wanted.limit
+    if wanted.limit and (len(items) > wanted.limit or _more_behind(store, kind, namespace, items, wanted.limit)):
+        rest = max(len(items) - wanted.limit, 0)
         items = items[: wanted.limit]
         metadata["continue"] = encode_continue(version if consistent else -1, _keyed(items[-1], namespace))
         if not wanted.labels and not wanted.fields:
             metadata["remainingItemCount"] = rest
     return list_reply(call, items, metadata)
+
+
+def _more_behind(store: Store, kind: str, namespace: str | None, items: list[Item], limit: int) -> bool:
+    """Whether a full page is followed by objects at all: that they do not fit only shows when they are read."""
+    if len(items) < limit:
+        return False
+    last = store.table(kind).last(namespace)
+    return last is not None and (last.namespace, last.name) > (items[-1].namespace, items[-1].name)
 
 
 def _key(item: Item, namespace: str | None) -> str:

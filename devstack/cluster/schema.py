@@ -29,20 +29,21 @@ class Type:
     `go`: its name in Go's messages.
     """
 
-    __slots__ = ("fields", "form", "go", "items", "name")
+    __slots__ = ("atomic", "fields", "form", "go", "items", "name")
 
     def __init__(self, form: str, go: str, *, name: str = "", items: Type | None = None) -> None:
         self.form = form
         self.go = go
         self.name = name
         self.items = items
+        self.atomic = False
         self.fields: dict[str, Field] = {}
 
 
 class Field:
     """A field of an object; `list_type`, `map_keys`, `merge_key`, `strategy`: its x-kubernetes- extensions."""
 
-    __slots__ = ("description", "list_type", "map_keys", "merge_key", "name", "required", "strategy", "type")
+    __slots__ = ("atomic", "description", "list_type", "map_keys", "merge_key", "name", "required", "strategy", "type")
 
     def __init__(self, name: str, type_: Type, schema: Object, *, required: bool) -> None:
         self.name = name
@@ -51,6 +52,7 @@ class Field:
         self.description: str = schema.get("description", "")
         self.list_type: str = schema.get("x-kubernetes-list-type", "")
         self.map_keys: tuple[str, ...] = tuple(schema.get("x-kubernetes-list-map-keys", ()))
+        self.atomic = schema.get("x-kubernetes-map-type") == "atomic" or type_.atomic
         self.merge_key: str = schema.get("x-kubernetes-patch-merge-key", "")
         self.strategy: tuple[str, ...] = tuple(filter(None, schema.get("x-kubernetes-patch-strategy", "").split(",")))
 
@@ -77,6 +79,7 @@ def type_of(name: str) -> Type:
     if "properties" not in schema:
         return Type("any", _short(name), name=name)
     compiled = Type("object", _short(name), name=name)
+    compiled.atomic = schema.get("x-kubernetes-map-type") == "atomic"
     _PENDING[name] = compiled
     try:
         needed = set(schema.get("required", ()))

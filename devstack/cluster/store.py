@@ -165,6 +165,12 @@ class Table:
             for name in self.names.get(space, []):
                 yield items[name]
 
+    def last(self, namespace: str | None) -> Item | None:
+        """The last item in the order of a list."""
+        space = namespace if namespace is not None else max(self.items, default="")
+        names = self.names.get(space)
+        return self.items[space][names[-1]] if names else None
+
     def labelled(self, namespace: str | None, key: str, value: str) -> list[Item]:
         """The items with this label, in the order of a list; the index of a label key is made when first asked for."""
         index = self.labels.get(key)

@@ -39,14 +39,7 @@ _NEW_STATUS: dict[str, Object] = {
 def prepare_new(resource: Resource, obj: Object, namespace: str) -> None:
     """Reset what the client may not set on creation."""
     metadata = obj["metadata"]
-    for field in (
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-        "uid",
-    ):
+    for field in (*_SYSTEM_FIELDS, "managedFields"):
         metadata.pop(field, None)
     if resource.namespaced:
         metadata["namespace"] = namespace
@@ -101,6 +94,9 @@ def prepare_update(resource: Resource, subresource: str, old: Object, new: Objec
     if "generateName" in before:
         after.setdefault("generateName", before["generateName"])
     after["resourceVersion"] = before["resourceVersion"]
+    after.pop("managedFields", None)
+    if "managedFields" in before:
+        after["managedFields"] = before["managedFields"]
     if subresource == "status":
         for part in set(old) | set(new):
             if part not in ("metadata", "status"):
@@ -127,7 +123,7 @@ def _keep(part: str, old: Object, new: Object) -> None:
 
 def _fill_account(old: Object, new: Object) -> None:
     """What admission had put in stays when a PUT leaves it out."""
-    for field in ("priority", "preemptionPolicy", "serviceAccountName", "serviceAccount", "tolerations"):
+    for field in ("priority", "preemptionPolicy"):
         if field in old["spec"]:
             new["spec"].setdefault(field, old["spec"][field])
 

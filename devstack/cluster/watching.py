@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
 
-from devstack.cluster import options, selectors, tables
+from devstack.cluster import newevents, options, selectors, tables
 from devstack.cluster.calls import Api, Call, typed
 from devstack.cluster.errors import expired
 from devstack.cluster.negotiation import Answer
@@ -150,6 +150,8 @@ class Watch:
             body = encode(table)
         elif self._answer.view == "PartialObjectMetadata":
             body = encode(tables.partial(item.obj, self._answer.view_version))
+        elif newevents.is_new_form(self._resource):
+            body = typed(self._resource, encode(newevents.to_new(item.obj)))
         else:
             body = typed(self._resource, item.encoded)
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), body)

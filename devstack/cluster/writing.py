@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from devstack.cluster import (
     admission,
     defaults,
     documents,
+    fieldsets,
     jsontext,
     limits,
     negotiation,
@@ -67,8 +69,13 @@ def create(api: Api, call: Call) -> Reply:
     return object_reply(call, stored, 201)
 
 
-def create_object(api: Api, call: Call, obj: Object, wanted: WriteOptions, *, track: bool = True) -> Object | Item:
-    """Admit, validate and store a new object; the answer is what was (or with dryRun would have been) stored."""
+def create_object(
+    api: Api, call: Call, obj: Object, wanted: WriteOptions, *, track: Callable[[Object], None] | None = None
+) -> Object | Item:
+    """Admit, validate and store a new object; the answer is what was (or with dryRun would have been) stored.
+
+    `track` writes managedFields in place of the usual way.
+    """
     resource, namespace = call.resource, call.info.namespace
     metadata = obj["metadata"]
     if resource.namespaced and metadata.get("namespace", namespace) != namespace:
@@ -92,7 +99,9 @@ def create_object(api: Api, call: Call, obj: Object, wanted: WriteOptions, *, tr
     limits.check_quota(api.store, resource, obj, namespace)
     if version and version != "0":
         raise server_error("resourceVersion should not be set on objects to be created")
-    if track:
+    if track is not None:
+        track(obj)
+    else:
         _track(api, call, None, obj, wanted)
     if api.store.item(resource.storage, metadata.get("namespace"), metadata["name"]):
         raise already_exists(resource.plural, resource.group, metadata["name"])
@@ -123,6 +132,8 @@ def _check_escalation(api: Api, call: Call, obj: Object) -> None:
 
 def _track(api: Api, call: Call, old: Object | None, new: Object, wanted: WriteOptions) -> None:
     """Note in managedFields who set what."""
+    manager = wanted.manager or call.manager
+    fieldsets.track_update(api.store, call.resource, call.info.subresource, old, new, manager)
 
 
 # -- update ----------------------------------------------------------------------------------------------------------
@@ -131,7 +142,7 @@ def update(api: Api, call: Call) -> Reply:
     wanted = options.write_options(call.query, "UpdateOptions")
     new = documents.read_new(call, wanted.validation)
     info = call.info
-    _check_identity(call, new)
+    check_identity(call, new)
     item = api.store.item(call.resource.storage, info.namespace, info.name)
     if item is None:
         if call.resource.storage in _CREATED_BY_PUT and not info.subresource:
@@ -140,11 +151,12 @@ def update(api: Api, call: Call) -> Reply:
             return object_reply(call, create_object(api, call, new, wanted), 201)
         raise not_found(info.resource, info.group, info.name)
     _check_uid_put(call, item, new)
-    _check_version(call, item, new, needed=call.resource.storage in _VERSION_NEEDED)
+    check_version(call, item, new, needed=call.resource.storage in _VERSION_NEEDED)
     return object_reply(call, store_update(api, call, item, new, wanted))
 
 
-def _check_identity(call: Call, new: Object) -> None:
+def check_identity(call: Call, new: Object) -> None:
+    """Name and namespace in a body must be those of the path.  Raises ApiError 400."""
     metadata, info = new["metadata"], call.info
     name = metadata.get("name", info.name)
     if name != info.name:
@@ -167,7 +179,8 @@ def _check_uid_put(call: Call, item: Item, new: Object) -> None:
         raise conflict(info.resource, info.group, info.name, why)
 
 
-def _check_version(call: Call, item: Item, new: Object, *, needed: bool = False) -> None:
+def check_version(call: Call, item: Item, new: Object, *, needed: bool = False) -> None:
+    """The resourceVersion in a body, if any, must be the stored one.  Raises ApiError 409 or 422."""
     version = new["metadata"].get("resourceVersion", "")
     info = call.info
     if version and version != "0":
@@ -179,7 +192,13 @@ def _check_version(call: Call, item: Item, new: Object, *, needed: bool = False)
 
 
 def store_update(
-    api: Api, call: Call, item: Item, new: Object, wanted: WriteOptions, *, track: bool = True
+    api: Api,
+    call: Call,
+    item: Item,
+    new: Object,
+    wanted: WriteOptions,
+    *,
+    track: Callable[[Object], None] | None = None,
 ) -> Object | Item:
     """Validate and store the next version of an object; what changes nothing leaves it as it is."""
     resource, subresource = call.resource, call.info.subresource
@@ -199,7 +218,9 @@ def store_update(
     ):
         _check_escalation(api, call, new)
     admission.check_update(api.store, resource, item.obj, new)
-    if track:
+    if track is not None:
+        track(new)
+    else:
         _track(api, call, item.obj, new, wanted)
     if new == item.obj:
         return item
@@ -221,8 +242,8 @@ def patch(api: Api, call: Call) -> Reply:
         raise ApiError(
             415,
             "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(patching.PATCH_TYPES),
+            "415: Unsupported Media Type",
+            {},
         )
     applying = media == patching.APPLY_PATCH
     wanted = options.write_options(call.query, "PatchOptions", apply=applying)
@@ -236,8 +257,8 @@ def patch(api: Api, call: Call) -> Reply:
     if item is None:
         raise not_found(info.resource, info.group, info.name)
     new = _patched(call, item, media, document, wanted)
-    _check_identity(call, new)
-    _check_version(call, item, new)
+    check_identity(call, new)
+    check_version(call, item, new)
     return object_reply(call, store_update(api, call, item, new, wanted))
 
 

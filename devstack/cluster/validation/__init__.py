@@ -34,4 +34,6 @@ def validate_update(resource: Resource, old: Object, new: Object, subresource: s
 
 def warnings(resource: Resource, obj: Object) -> list[str]:
     """What Kubernetes warns of though it accepts it."""
-    return pods.warnings(obj) if resource.storage == "pods" else []
+    if resource.storage == "pods":
+        return pods.warnings(obj)
+    return kinds.secret_warnings(obj) if resource.storage == "secrets" else []

@@ -78,7 +78,8 @@ def pod_level(spec: Object) -> list[FieldError]:
     for part, values in (("limits", limits), ("requests", requests)):
         for name, text in values.items():
             here = f"spec.resources.{part}[{name}]"
-            if name not in _POD_LEVEL and not _is_huge_pages(name):
+            told = part == "requests" and name in limits
+            if name not in _POD_LEVEL and not _is_huge_pages(name) and not told:
                 errors.append(unsupported(here, name, ["cpu", "hugepages-", "memory"]))
             errors += _amount(name, text, here)
     for name, text in requests.items():

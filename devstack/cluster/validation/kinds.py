@@ -88,6 +88,14 @@ def _docker_config(data: Object, key: str) -> list[FieldError]:
     return []
 
 
+def secret_warnings(obj: Object) -> list[str]:
+    """A TLS secret without certificates is accepted, with a warning."""
+    if obj.get("type") != "kubernetes.io/tls":
+        return []
+    certificate = base64.b64decode((obj.get("data") or {}).get("tls.crt", ""))
+    return [] if b"-----BEGIN" in certificate else ["tls: failed to find any PEM data in certificate input"]
+
+
 def _immutable_data(old: Object, new: Object, parts: tuple[str, ...]) -> list[FieldError]:
     if not old.get("immutable"):
         return []

@@ -143,10 +143,21 @@ def _gates(gates: Any) -> list[FieldError]:
     return errors
 
 
+def _hostname_warning(name: str) -> str:
+    faults = ", ".join(names.label(name))
+    return (
+        "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is "
+        f"recommended: [{faults}]"
+    )
+
+
 def warnings(pod: Object) -> list[str]:
     """What Kubernetes accepts, but warns of."""
     found: list[str] = []
     spec = pod["spec"]
+    name = pod["metadata"].get("name", "")
+    if names.label(name):
+        found.append(_hostname_warning(name))
     for number, reference in enumerate(spec.get("imagePullSecrets") or ()):
         if not reference.get("name"):
             found.append(f'spec.imagePullSecrets[{number}].name: invalid empty name ""')
