@@ -233,7 +233,7 @@ class ClaimController:
             if phase != "Bound":
                 self._take_off("persistentvolumes", "", name, VOLUME_FINALIZER)
             return
-        if phase in (None, "Pending") and not (current["spec"].get("claimRef") or {}).get("uid"):
+        if phase in (None, "Pending", "Released") and not (current["spec"].get("claimRef") or {}).get("uid"):
             self._set_phase(name, "Available")
         if self._pending:
             for namespace, claim_name in list(self._pending):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -106,7 +107,7 @@ def _resource(pod: Object, container: Object, reference: Object) -> str:
     if quantity is None:
         return "0"
     divisor = value_of(reference.get("divisor") or "1") or value_of("1")
-    return str(-(-value_of(quantity) // divisor))
+    return str(math.ceil(value_of(quantity) / divisor))
 
 
 def _all_keys(kind: str, namespace: str, reference: Object, lookup: Lookup) -> dict[str, str]:

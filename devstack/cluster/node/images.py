@@ -49,8 +49,8 @@ def parse_image(text: str) -> ImageName:
         raise InvalidImageNameError(_failure(text, "invalid reference format"))
     head, colon, tag = rest.rpartition(":")
     if not colon or "/" in tag:
-        head, tag = rest, ""
-    if colon and "/" not in tag and not _TAG.match(tag):
+        head, tag = rest, ""  # the colon, if any, belongs to the registry's port
+    elif not _TAG.match(tag):
         raise InvalidImageNameError(_failure(text, "invalid reference format"))
     domain, slash, path = head.partition("/")
     if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain.lower() != domain):

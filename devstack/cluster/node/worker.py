@@ -6,17 +6,18 @@ A worker runs tasks and timers only while something is to happen; a pod that jus
 from __future__ import annotations
 
 import asyncio
-import datetime
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from devstack.cluster.node import misbehaving, restarting
 from devstack.cluster.node.container import Container, Ending
 from devstack.cluster.node.host import Host
 from devstack.cluster.node.logs import LogBuffer
 from devstack.cluster.node.probing import Prober
+from devstack.cluster.node.publishing import write_status
 from devstack.cluster.node.starting import NotStartedError, Starter
-from devstack.cluster.node.status import TERMINAL_PHASES, ContainerState, PodState, Role, build_status, phase_of
+from devstack.cluster.node.status import TERMINAL_PHASES, ContainerState, PodState, Role, phase_of
 from devstack.cluster.node.volumes import MountError
 from devstack.cluster.objects import Object, timestamp
 from devstack.cluster.runtime import PodBehaviour
@@ -25,7 +26,6 @@ from devstack.cluster.store import MissingError
 log = logging.getLogger(__name__)
 
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
-STABLE_SECONDS = 600
 
 
 class PodWorker:
@@ -152,28 +152,9 @@ class PodWorker:
         """Write the status. A terminal phase is written only with `final`: when nothing runs any more."""
         if self.lost:
             return
-        phase = self.phase()
-        metadata = self.pod["metadata"]
-        item = self.host.store.item("pods", metadata["namespace"], metadata["name"])
-        if item is None or item.obj["metadata"]["uid"] != self.uid:
-            return
-        current = item.obj
-        shown = phase
-        if phase in TERMINAL_PHASES and not final:
-            shown = (current.get("status") or {}).get("phase", "Pending")
-        elif final and phase == "Running":
-            # A deleted pod that would have been restarted ends as what its containers came to.
-            failed = any((entry.terminated or {}).get("exitCode") for entry in self.state.of_role("main"))
-            phase = shown = "Failed" if failed else "Succeeded"
-        for gate in current["spec"].get("readinessGates") or ():
-            known = {entry["type"]: entry["status"] for entry in (current.get("status") or {}).get("conditions") or ()}
-            self.state.gates[gate["conditionType"]] = known.get(gate["conditionType"], "False")
-        now = timestamp(self.host.store.clock())
-        status = build_status(current, self.state, phase, shown, now)
-        if status != current.get("status"):
-            # The spec, by far the largest part, is shared with the previous version instead of copied.
-            changed = {**current, "metadata": dict(current["metadata"]), "status": status}
-            self.pod = self.host.store.replace("pods", item, changed)
+        written = write_status(self.host, self.pod, self.state, final=final)
+        if written is not None:
+            self.pod = written
 
     # -- bringing up ---------------------------------------------------------------------------------------------
     async def _bring_up(self) -> None:
@@ -183,7 +164,7 @@ class PodWorker:
         self.publish()
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
-            self.after(deadline, lambda: self._fail("DeadlineExceeded", DEADLINE_MESSAGE))
+            self.after(deadline, lambda: self.fail("DeadlineExceeded", DEADLINE_MESSAGE))
         await self._mount()
         delays = self.host.options.delays
         if delays.sandbox:
@@ -231,42 +212,13 @@ class PodWorker:
             self.publish()
         else:
             self.after(self.host.options.delays.observe, self._observed)
-        self._arm_late_failures()
+        misbehaving.arm_pod(self)
         self._check_end()
 
     def _observed(self) -> None:
         self._observing = False
         if not self.ended and not self._finishing:
             self.publish()
-
-    def _arm_late_failures(self) -> None:
-        behaviour = self.behaviour()
-        if behaviour.failure in ("Evicted", "NodeLost"):
-            self.after(behaviour.after_s, lambda: self._fail_late(behaviour))
-
-    def _fail_late(self, behaviour: PodBehaviour) -> None:
-        if behaviour.failure == "Evicted":
-            message = behaviour.message or "The node was low on resource: memory. "
-            self.event("Warning", "Evicted", message)
-            self._fail("Evicted", message)
-            return
-        self._lose_node()
-
-    def _lose_node(self) -> None:
-        """The node stops answering: the pod is marked, nothing moves any more, a deletion stays unfinished."""
-        now = timestamp(self.host.store.clock())
-        message = f"Node {self.node} which was running pod {self.pod['metadata']['name']} is unresponsive"
-
-        def mark(obj: Object) -> None:
-            status = obj["status"]
-            status["reason"], status["message"] = "NodeLost", message
-            for condition in status.get("conditions") or ():
-                if condition["type"] in ("Ready", "ContainersReady") and condition["status"] == "True":
-                    condition |= {"status": "False", "reason": "NodeLost", "lastTransitionTime": now}
-
-        metadata = self.pod["metadata"]
-        self.pod = self.host.store.update("pods", metadata["namespace"], metadata["name"], mark)
-        self.lost = True
 
     async def _start(self, container: Container, *, publish: bool = True) -> None:
         """One attempt; a container that has to wait is tried again later."""
@@ -294,10 +246,7 @@ class PodWorker:
             self.prober.watch(container, behaviour.ready_after_s)
         if container.state.is_sidecar and self._init_done is not None:
             self._init_done.set()
-        if behaviour.failure in ("OOMKilled", "Error", "CrashLoopBackOff"):
-            oom = behaviour.failure == "OOMKilled"
-            ending = Ending(137, "OOMKilled") if oom else Ending(behaviour.exit_code, "Error", behaviour.message)
-            container.after(behaviour.after_s, lambda: container.end(ending))
+        misbehaving.arm_container(container, behaviour)
 
     def _wait_and_retry(self, container: Container, error: NotStartedError) -> None:
         container.state.waiting = {"reason": error.reason, "message": error.message}
@@ -342,7 +291,7 @@ class PodWorker:
         if state.role == "ephemeral":
             self.publish()
             return
-        if self._restarts(container, ending):
+        if restarting.restarts(container, ending, self.restart_policy):
             self._restart(container, started or now)
         elif not self._observing and (state.role == "init" or self._started_main):
             self.publish()
@@ -350,37 +299,22 @@ class PodWorker:
             self._init_done.set()
         self._check_end()
 
-    def _restarts(self, container: Container, ending: Ending) -> bool:
-        if container.state.is_sidecar:
-            return True
-        if container.state.role == "init":
-            return ending.status != 0 and self.restart_policy != "Never"
-        return self.restart_policy == "Always" or (self.restart_policy == "OnFailure" and ending.status != 0)
-
     def _restart(self, container: Container, started: str) -> None:
         """At once the first time, then after a growing pause."""
-        state = container.state
-        ran = self.host.store.clock() - datetime.datetime.fromisoformat(started.replace("Z", "+00:00"))
-        if ran.total_seconds() > STABLE_SECONDS and ran.days < 365:
-            container.retries = 0
-        container.retries += 1
         if not self._observing:
             self.publish()
+        delay = restarting.next_delay(container, started, self.host)
+        state = container.state
         state.last, state.terminated = state.terminated, None
-        if container.retries == 1:
+        if not delay:
             state.waiting = {"reason": "ContainerCreating"}
             self.spawn(self._again(container))
             return
-        delays = self.host.options.delays
-        seconds = min(delays.crash_retry * 2 ** min(container.retries - 2, 16), delays.retry_max)
-        metadata = self.pod["metadata"]
-        name = f"{container.name} in pod {metadata['name']}_{metadata['namespace']}({self.uid})"
-        self.starter.event(self.pod, container, "Warning", "BackOff", f"Back-off restarting failed container {name}")
-        pod = f"{metadata['name']}_{metadata['namespace']}({self.uid})"
-        message = f"back-off {seconds:g}s restarting failed container={container.name} pod={pod}"
+        event, message = restarting.back_off_texts(self.pod, container.name, delay)
+        self.starter.event(self.pod, container, "Warning", "BackOff", event)
         state.waiting = {"reason": "CrashLoopBackOff", "message": message}
         self.publish()
-        container.after(seconds, lambda: self.spawn(self._again(container)))
+        container.after(delay, lambda: self.spawn(self._again(container)))
 
     async def _again(self, container: Container) -> None:
         if self.ended or self.is_terminating:
@@ -438,7 +372,7 @@ class PodWorker:
         self._on_end(self)
 
     # -- deletion and failure ------------------------------------------------------------------------------------
-    def _fail(self, reason: str, message: str) -> None:
+    def fail(self, reason: str, message: str) -> None:
         """The pod as a whole has failed: everything ends."""
         if self.ended or self._finishing or self.lost:
             return
