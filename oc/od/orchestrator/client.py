@@ -26,7 +26,6 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
-    SSLError,
 )
 
 from oc.errors import ODError
@@ -62,7 +61,7 @@ _NAMED = frozenset(("get", "patch", "delete"))
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _READS = frozenset(("get", "list", "watch"))
 _DICT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(dict[str, Any])
-_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
+_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +405,9 @@ class KubernetesClient:
                 preload_content=not stream,
             )
         except HTTPError as error:
-            reason = "Timeout" if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) else "Unreachable"
+            refused = isinstance(error, (NewConnectionError, NameResolutionError))
+            late = isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) and not refused
+            reason = "Timeout" if late else "Unreachable"
             sent = not isinstance(error, _NEVER_SENT)
             raise KubernetesError(
                 0, reason, type(error).__name__, doing=doing, maybe_done=sent and verb not in _READS

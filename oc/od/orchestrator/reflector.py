@@ -85,6 +85,7 @@ class Reflector:
         self._stream: WatchStream | None = None
         self._heard = clock()
         self._failures = 0
+        self._expired = 0
         self._refused = False
         self.synced = threading.Event()
         self._thread: threading.Thread | None = None
@@ -142,8 +143,11 @@ class Reflector:
         self._failures += 1
         code = error.code if isinstance(error, KubernetesError) else 0
         if code in (410, 504):
-            # 504: "too large resource version", a version this API server has not reached.
+            # 504: "too large resource version", a version this API server has not reached. Either way it answers, so
+            # the failures before do not count; only being told so again and again slows us down.
             self._version = None
+            self._expired += 1
+            self._failures = self._expired
         if code in (401, 403):
             if not self._refused:
                 logger.critical("watching %s is refused: %s", self._resource.plural, error)
@@ -191,7 +195,7 @@ class Reflector:
             for line in stream:
                 self._heard = self._clock()
                 self._take(line)
-                self._failures = 0
+                self._failures = self._expired = 0
         finally:
             with self._guard:
                 self._stream = None

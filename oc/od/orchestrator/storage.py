@@ -147,7 +147,8 @@ class HomeStorage:
         phase = _phase(claim)
         if phase == "Bound" or self._binds_late(claim, deadline):
             return phase
-        limit = deadline.sub(self._settings.kubernetes.bound_pvc_timeout)
+        # Whatever happens here, the pod must have its time too: it waits for the claim itself.
+        limit = deadline.sub(min(self._settings.kubernetes.bound_pvc_timeout, deadline.remaining() / 2))
         version, quiet, seen = claim["metadata"]["resourceVersion"], QUIET_SECONDS, 0
         while phase == "Pending" and not limit.expired and seen <= self._settings.kubernetes.bound_pvc_max_event:
             try:

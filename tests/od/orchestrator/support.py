@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,37 +27,42 @@ EVERYBODY = {"permit": ["all"]}
 CLIENT = ClientInfo(ipaddr="203.0.113.7", useragent="Mozilla/5.0", os_family="linux", locale="en_US")
 
 
+POD_TEMPLATE: dict[str, Any] = {
+    "spec": {},
+    "init": {
+        "enable": True,
+        "acl": EVERYBODY,
+        "image": "busybox",
+        "command": ["sh", "-c", "true"],
+        "volumes": ["tmp"],
+    },
+    "graphical": {
+        "enable": True,
+        "acl": EVERYBODY,
+        "image": "example/desktop:1",
+        "tcpport": 6081,
+        "waitportbin": "/composer/node/wait-port/node_modules/.bin/wait-port",
+        "healtzbin": "/usr/bin/curl",
+        "healtzbintimeout": 3000,
+        "secrets_requirement": ["all"],
+        "waitfor_services": ["xserver", "novnc"],
+        "waitfor_processes": ["plasmashell"],
+        "waitfor_listeningservices": ["graphical"],
+    },
+    "filer": {"enable": True, "acl": EVERYBODY, "image": "example/filer:1", "tcpport": 29783},
+    "ephemeral_container": {"enable": True, "acl": EVERYBODY},
+    "pod_application": {"enable": True, "acl": EVERYBODY},
+}
+
+
 def settings_with(*, image: str = "example/desktop:1", **changes: Any) -> Settings:
-    """Settings with a small desktop of two containers; ``changes`` are od.config keys (``.`` written as ``__``)."""
+    """Settings with a small desktop of two containers; ``changes`` are od.config keys (``.`` may be ``__``)."""
+    template = copy.deepcopy(POD_TEMPLATE)
+    template["graphical"]["image"] = image
     values: dict[str, Any] = {
         "desktop.homedirectorytype": None,
         "desktop.podlevelresources": False,
-        "desktop.pod": {
-            "spec": {},
-            "init": {
-                "enable": True,
-                "acl": EVERYBODY,
-                "image": "busybox",
-                "command": ["sh", "-c", "true"],
-                "volumes": ["tmp"],
-            },
-            "graphical": {
-                "enable": True,
-                "acl": EVERYBODY,
-                "image": image,
-                "tcpport": 6081,
-                "waitportbin": "/composer/node/wait-port/node_modules/.bin/wait-port",
-                "healtzbin": "/usr/bin/curl",
-                "healtzbintimeout": 3000,
-                "secrets_requirement": ["all"],
-                "waitfor_services": ["xserver", "novnc"],
-                "waitfor_processes": ["plasmashell"],
-                "waitfor_listeningservices": ["graphical"],
-            },
-            "filer": {"enable": True, "acl": EVERYBODY, "image": "example/filer:1", "tcpport": 29783},
-            "ephemeral_container": {"enable": True, "acl": EVERYBODY},
-            "pod_application": {"enable": True, "acl": EVERYBODY},
-        },
+        "desktop.pod": template,
     }
     values.update({key.replace("__", "."): value for key, value in changes.items()})
     return settings_from_mapping(values)
@@ -137,6 +143,10 @@ class ClusterAdmin:
 
     def requests_seen(self) -> list[dict[str, Any]]:
         return self.devstack("GET", "requests")["requests"]  # type: ignore[no-any-return]
+
+    def requests_of(self, resource: str) -> list[dict[str, Any]]:
+        """The calls of pyos on a resource."""
+        return [seen for seen in self.requests_seen() if seen["resource"] == resource and "pyos" in seen["user"]]
 
     def forget_requests(self) -> None:
         self.devstack("DELETE", "requests")

@@ -1,0 +1,103 @@
+"""Readiness: which commands are run, in what order, and what happens when a service does not come up."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from oc.errors import ODError
+from oc.model.deadline import Deadline
+from oc.model.identity import Login
+from oc.od.orchestrator import Desktop, Orchestrator
+from oc.od.orchestrator.readiness import readiness_checks
+from oc.od.settings import Settings
+
+from .support import CLIENT, POD_TEMPLATE, ClusterAdmin, Progress, eventually, settings_with
+
+
+def with_graphical(**changes: Any) -> Settings:
+    template = copy.deepcopy(POD_TEMPLATE)
+    template["graphical"].update(changes)
+    return settings_with(**{"desktop.pod": template})
+
+
+def test_the_checks_are_services_then_processes_then_ports() -> None:
+    wait_port = "/composer/node/wait-port/node_modules/.bin/wait-port"
+    assert [(check.name, check.command) for check in readiness_checks(settings_with(), "10.0.0.1")] == [
+        ("xserver", ("/usr/bin/supervisorctl", "status", "xserver")),
+        ("novnc", ("/usr/bin/supervisorctl", "status", "novnc")),
+        ("plasmashell", ("/usr/bin/pidof", "plasmashell")),
+        ("graphical", (wait_port, "-t", "2000", "10.0.0.1:6081")),
+        ("graphical", ("/usr/bin/curl", "--max-time", "3", "http://10.0.0.1:6081/graphical/healtz")),
+    ]
+
+
+def test_the_configured_time_of_the_port_check_is_used() -> None:
+    checks = readiness_checks(with_graphical(waitportbintimeout=1234, healtzbin=None), "10.0.0.1")
+    assert checks[-1].command[1:3] == ("-t", "1234")
+
+
+def test_an_ipv6_address_is_bracketed() -> None:
+    assert readiness_checks(settings_with(), "2001:db8::1")[-1].command[-1].startswith("http://[2001:db8::1]:6081/")
+
+
+def test_an_entry_that_is_switched_off_is_not_waited_for() -> None:
+    settings = with_graphical(waitfor_listeningservices=["graphical", "spawner"], healtzbin=None)
+    assert [check.name for check in readiness_checks(settings, "10.0.0.1")][3:] == ["graphical"]
+
+
+@pytest.mark.parametrize("missing", ["tcpport", "waitportbin"])
+def test_a_port_that_cannot_be_checked_is_an_error_of_the_configuration(missing: str) -> None:
+    with pytest.raises(ODError) as caught:
+        readiness_checks(with_graphical(**{missing: None}), "10.0.0.1")
+    assert caught.value.status == 500
+    assert "waitportbin" in caught.value.doing
+
+
+@pytest.fixture
+def make_desktop(login: Login) -> Callable[[Orchestrator], Desktop]:
+    def make(orchestrator: Orchestrator) -> Desktop:
+        orchestrator.write_login_secrets(login)
+        return orchestrator.create_desktop(login.identity, CLIENT, Progress(), Deadline(30))
+
+    return make
+
+
+def test_a_service_that_never_comes_up_is_given_up_at_the_deadline(
+    make_orchestrator: Callable[..., Orchestrator],
+    make_desktop: Callable[[Orchestrator], Desktop],
+    admin: ClusterAdmin,
+) -> None:
+    orchestrator = make_orchestrator(with_graphical(waitfor_services=["never"]))
+    progress = Progress()
+    assert orchestrator.wait_ready(make_desktop(orchestrator), progress, Deadline(0.6)) is False
+    assert progress.texts == ["c.Waiting for never"]
+
+
+def test_a_desktop_that_is_gone_is_not_ready(
+    orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop]
+) -> None:
+    desktop = make_desktop(orchestrator)
+    orchestrator.delete_desktop_pod(desktop)
+    assert orchestrator.wait_ready(desktop, Progress(), Deadline(20)) is False
+
+
+def test_a_check_that_stumbles_is_asked_again(
+    orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop], admin: ClusterAdmin
+) -> None:
+    desktop = make_desktop(orchestrator)
+    admin.fault(resource="pods/exec", status=500, count=2)
+    assert orchestrator.wait_ready(desktop, Progress(), Deadline(20)) is True
+
+
+def test_a_ready_desktop_costs_one_command_a_check(
+    orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop], admin: ClusterAdmin
+) -> None:
+    desktop = make_desktop(orchestrator)
+    admin.forget_requests()
+    assert orchestrator.wait_ready(desktop, Progress(), Deadline(20))
+    # the server notes a command when its connection has ended
+    assert eventually(lambda: len(admin.requests_of("pods/exec")) == 5)
