@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from oc.errors import BadRequestError, ODError
+from oc.model.identity import Identity
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
 
@@ -30,6 +32,21 @@ class DesktopRoutes(BaseController):
     @expose(path="desktop/{name}", methods=("DELETE",), auth="manager", envelope=False, lane="work")
     def delete_desktop(self, call: Call, *, name: str) -> bool:
         """Remove a desktop with all that belongs to it."""
+        pod = self.services.orchestrator.get_desktop_pod(name)
         if not self.services.orchestrator.remove_desktop_by_name(name):
             raise ODError("the desktop could not be removed")
+        node = str(pod.get("spec", {}).get("nodeName") or "")
+        owner = identity_of(pod.get("metadata", {}).get("labels", {}))
+        self.services.history.desktop(owner, call.client, "stop", name, node, isgarbaged=False)
+        self.services.accounting.increment("desktop", "remove")
         return True
+
+
+def identity_of(labels: Mapping[str, str]) -> Identity:
+    """Whose desktop it is, as far as its labels tell: ids that are no label values appear in their cleaned form."""
+    return Identity(
+        provider=labels.get("access_provider", ""),
+        providertype=labels.get("access_providertype", ""),
+        userid=labels.get("access_userid", ""),
+        name=labels.get("access_username", ""),
+    )

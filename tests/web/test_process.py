@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -204,3 +205,36 @@ def test_keys_of_the_web_server_are_accepted_and_cannot_break_it(own_service: St
         assert api.get("healthz").text == "OK"
         assert api.post("auth/getauthconfig").status_code == 200
         assert api.get("manager/nothing").json()["status"] == 403
+
+
+def test_port_0_takes_a_free_port_and_names_it(unstarted: Service):
+    path = written(unstarted)
+    text = path.read_text().replace(f"server.socket_port = {unstarted.port}", "server.socket_port = 0")
+    assert "socket_port = 0" in text
+    path.write_text(text)
+    environment = {"OD_CONFIG_PATH": str(path), "KUBECONFIG": str(unstarted.backends.kubeconfig)}
+    environment |= {"MONGODB_URL": unstarted.backends.mongodb_url}
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "od.py")],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        port = next(
+            (
+                int(found.group(1))
+                for found in (re.search(r"serving on \S+ port (\d+) ", line) for line in lines)
+                if found
+            ),
+            0,
+        )
+        assert port > 0
+        with Api(f"http://127.0.0.1:{port}") as api:
+            assert api.get("healthz").text == "OK"
+        process.send_signal(signal.SIGTERM)
+        lines.read()
+    assert process.wait(20) == 0

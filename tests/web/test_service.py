@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,15 @@ IMAGE = {
 def user(api: Api) -> Api:
     api.login()
     return api
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not happen")
 
 
 def image(tag: str) -> dict[str, Any]:
@@ -251,6 +262,27 @@ class TestManager:
             assert (answer.status_code, answer.json()["status"]) == (404, 404)
         assert api.manager("DELETE", "desktop").status_code == 400
         assert isinstance(api.manager("GET", "desktop").json(), list)
+
+    def test_an_operator_lists_reads_and_removes_a_desktop(self, user: Api, api: Api):
+        user.result("composer/launchdesktop")
+        name = user.post("user/whoami").json()["container_id"]
+        listed = {entry["id"]: entry for entry in api.manager("GET", "desktop").json()}
+        assert listed[name]["name"] == name
+        assert listed[name]["vncPassword"] is None
+        pod = api.manager("GET", f"desktop/{name}").json()
+        assert (pod["kind"], pod["metadata"]["name"]) == ("Pod", name)
+        assert pod["metadata"]["annotations"]["lastlogin_datetime"]
+        assert api.manager("DELETE", f"desktop/{name}").json() is True
+        assert api.manager("GET", f"desktop/{name}").status_code == 404
+        assert user.post("user/whoami").json()["container_id"] is None
+
+        def stops() -> list[dict[str, Any]]:
+            history = api.manager("GET", "datastore/desktop/history").json()
+            return [one for one in history if one["desktop_id"] == name and one["eventtype"] == "stop"]
+
+        wait_until(lambda: bool(stops()))
+        assert stops()[0]["isgarbaged"] is False
+        assert stops()[0]["provider"] == "anonymous"
 
     def test_a_ban_lives_through_its_routes(self, api: Api):
         address = "2001:db8::99"
