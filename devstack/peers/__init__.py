@@ -1,0 +1,1 @@
+"""Servers of other makers, started as processes by the tests."""

@@ -1,0 +1,145 @@
+"""Login and password checked by an LDAP directory (spec auth.md 1.6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+from oc.auth.accounts import account_from_mapping
+from oc.auth.directory.attributes import user_attributes
+from oc.auth.directory.binding import METHODS, Authenticated, LoginMethod
+from oc.auth.directory.directory import ALL_AWAY
+from oc.auth.directory.groups import is_member, listed_groups, nested_groups
+from oc.auth.directory.posix import has_posix_account, posix_values
+from oc.auth.directory.servers import ServerAddress
+from oc.auth.directory.serviceaccount import ServiceAccount
+from oc.auth.directory.session import Entry
+from oc.auth.directory.transport import DirectoryError, ServerFailedError
+from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError
+from oc.auth.providers.ldap_keys import LdapKeys, LdapReader, read_all_keys
+from oc.errors import AuthenticationError, AuthenticationFailureError
+from oc.model.identity import PosixAccount
+
+logger = logging.getLogger(__name__)
+
+MAX_NAME: Final = 256
+PROTOCOLS: Final = {"ntlm": False, "cntlm": False, "kerberos": False, "citrix": False}
+"""Credentials an LDAP provider derives at login, unless ``auth_protocol`` says more."""
+
+
+class LdapProvider(Provider):
+    """Users of one LDAP directory. The constructor opens no connection; its ProviderError names every problem."""
+
+    manager: ClassVar[str] = "explicit"
+    takes_credentials: ClassVar[bool] = True
+    directory: ClassVar[bool] = True
+    default_type: ClassVar[str | None] = "ldap"
+    default_reduction: ClassVar[str] = "cn"
+
+    def __init__(self, name: str, given: Mapping[str, Any], context: ProviderContext) -> None:
+        # the type of a directory is fixed: clients choose the photo attribute by it
+        super().__init__(name, {key: value for key, value in given.items() if key != "type"}, context)
+        where = f"authmanagers.{self.manager}.providers.{name}"
+        self._ldap = read_all_keys(given, LdapKeys)
+        reader = LdapReader(self._ldap, context.base)
+        addresses = reader.addresses()
+        self._directory = reader.directory(f"provider {name}", addresses)
+        self._groups = reader.groups()
+        self._posix = reader.posix()
+        self._name_attribute = reader.attribute("useridattr", "cn")
+        self._userid_attribute = reader.attribute("useruidattr", "uid")
+        users = reader.users(attributes=("*", self._groups.attribute))
+        credentials = reader.credentials()
+        reader.finish()
+        self.service_account = ServiceAccount(self._directory, credentials) if credentials else None
+        self._auth_type = (self._ldap.auth_type or "SIMPLE").upper()
+        maker = METHODS.get(self._auth_type)
+        self._method: LoginMethod | None = maker(self._directory, users, self.service_account) if maker else None
+        self._warn(where, addresses)
+
+    def _warn(self, where: str, addresses: list[ServerAddress]) -> None:
+        if self._method is None:
+            logger.error("%s.auth_type: this kind of login is not known, all logins are refused", where)
+        elif self.keys.auth_only and not self._method.allows_auth_only:
+            logger.error("%s.auth_only: not possible with auth_type %s, all logins are refused", where, self._auth_type)
+        encrypted = [address for address in addresses if address.tls or self._ldap.start_tls]
+        if encrypted and not self._ldap.tls_require_cert:
+            logger.warning("%s.tls_require_cert: False, anybody on the way can read passwords", where)
+        for address in addresses:
+            if address not in encrypted and not address.is_loopback:
+                logger.warning("%s.servers: %s is not encrypted, passwords can be read on the way", where, address)
+
+    def close(self) -> None:
+        """Close the connections of the service account."""
+        if self.service_account is not None:
+            self.service_account.close()
+
+    @contextmanager
+    def open(self, attempt: Attempt) -> Iterator[Account]:
+        login, password = attempt.userid or "", attempt.password or ""
+        method = self._ready_method()
+        method.check(login, password)
+        with method.open(login, password, self._directory.deadline()) as user:
+            yield self._account(user, login, password)
+
+    def _ready_method(self) -> LoginMethod:
+        if self._method is None:
+            raise AuthenticationError("invalid auth_type of the provider", doing="choose a way to log in")
+        if self.keys.auth_only and not self._method.allows_auth_only:
+            raise AuthenticationError(
+                f"auth_only is not possible with {self._auth_type}", doing="choose a way to log in"
+            )
+        return self._method
+
+    def _account(self, user: Authenticated, login: str, password: str) -> Account:
+        entry = user.entry
+        userid = entry.first(self._userid_attribute)
+        if not userid:
+            raise AuthenticationFailureError(
+                "the directory gives this user no user id", doing=f"read the attribute {self._userid_attribute}"
+            )
+        try:
+            roles = (
+                nested_groups(user.session, self._groups, entry)
+                if self._ldap.recursive_search
+                else listed_groups(entry, self._groups)
+            )
+            posix = self._posix_account(user, login)
+        except DirectoryError as error:
+            raise self._failure(error) from None
+        return Account(
+            userid=userid,
+            name=entry.first(self._name_attribute)[:MAX_NAME] or userid,
+            attributes=user_attributes(entry),
+            roles=roles,
+            posix=posix,
+            password=password,
+            protocol={**PROTOCOLS, **(self.keys.auth_protocol or {})},
+            member_of=lambda group: self._is_member(user, group),
+        )
+
+    def _posix_account(self, user: Authenticated, login: str) -> PosixAccount | None:
+        if not has_posix_account(user.entry):
+            return None
+        return account_from_mapping(posix_values(user.session, self._posix, user.entry, login), self.account_defaults)
+
+    def _is_member(self, user: Authenticated, group: str) -> bool:
+        entry: Entry = user.entry
+        try:
+            return is_member(user.session, self._groups, entry, entry.first("uid"), group)
+        except DirectoryError as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: DirectoryError) -> AuthenticationFailureError:
+        logger.error("provider %s: %s", self.name, error)
+        away = isinstance(error, ServerFailedError)
+        return AuthenticationFailureError(ALL_AWAY if away else "the directory does not permit to read the user")
+
+
+def make_explicit(name: str, given: Mapping[str, Any], context: ProviderContext) -> Provider:
+    """The provider for an entry of the manager ``explicit``. Raises ProviderError."""
+    if given.get("domain"):
+        raise ProviderError("domain: Active Directory is not available")
+    return LdapProvider(name, given, context)
