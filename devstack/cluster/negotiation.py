@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from devstack.cluster import jsontext
+from devstack.cluster import jsontext, protobuf
 from devstack.cluster.errors import ApiError, bad_request
 from devstack.cluster.objects import encode
 
@@ -86,6 +86,11 @@ def read_object(raw: bytes, content_type: str | None, kind: str) -> tuple[Any, l
             return jsontext.read_yaml(raw), []
         except jsontext.JsonSyntaxError as error:
             raise _unrecognized(kind, str(error), raw) from error
+    if media == _PROTOBUF:
+        try:
+            return protobuf.read(raw), []
+        except protobuf.ProtobufError as error:
+            raise unsupported_media() from error
     if media != JSON:
         raise unsupported_media()
     try:

@@ -3,7 +3,7 @@
 A program of its own (`python -I -S launcher.py SPEC_FD REPORT_FD`), started by processes.py; it must not import
 anything of the project. SPEC_FD holds a JSON object:
 
-`argv`, `env`, `cwd`, `uid`, `gid`, `groups`    what is run, and as whom (null: as the caller)
+`argv`, `env`, `cwd`, `uid`, `gid`, `groups`    what is run, and as whom (null: the caller; only root can change)
 `layer`        an empty directory: a private, writable view of the host's root is mounted in it
 `binds`        [[source, target, read_only], ..] to be mounted in that view
 `hostname`     name of the view
@@ -48,6 +48,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 LAST_CAPABILITY = 63
 STATUS_NOT_FOUND = 127
+# Mounted by themselves, or of no use in a container.
+SEPARATE = ("proc", "sys", "dev", "lost+found")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -102,14 +104,47 @@ def make_target(path: str, directory: bool) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
 
 
+def overlay(lower: str, target: str, layer: str, name: str) -> None:
+    """Mount a writable view of `lower` on `target`; what is written goes to `layer`."""
+    upper, work = f"{layer}/upper-{name}", f"{layer}/work-{name}"
+    for path in (upper, work):
+        os.mkdir(path, 0o755)
+    # User attributes serve where trusted ones are not allowed.
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    try:
+        mount("overlay", target, "overlay", MS_NODEV, options)
+    except SetupError:
+        mount("overlay", target, "overlay", MS_NODEV, options + ",userxattr")
+
+
+def overlay_by_directory(root: str, layer: str) -> None:
+    """A view of the host's root made of views of its directories; what cannot be one is the host's own."""
+    mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for name in sorted(os.listdir("/")):
+        path, target = f"/{name}", f"{root}/{name}"
+        if os.path.islink(path):
+            os.symlink(os.readlink(path), target)
+            continue
+        make_target(target, os.path.isdir(path))
+        if name in SEPARATE or not os.path.isdir(path):
+            continue
+        try:
+            overlay(path, target, layer, name)
+        except SetupError:
+            mount(path, target, None, MS_BIND | MS_REC)
+
+
 def build_root(layer: str, binds: list[list[Any]]) -> str:
     """Mount the view and everything in it; gives the path of its root. Needs an own mount namespace."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", layer, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     root = f"{layer}/root"
-    for name in ("root", "upper", "work"):
-        os.mkdir(f"{layer}/{name}", 0o755)
-    mount("overlay", root, "overlay", MS_NODEV, f"lowerdir=/,upperdir={layer}/upper,workdir={layer}/work")
+    os.mkdir(root, 0o755)
+    try:
+        overlay("/", root, layer, "all")
+    except SetupError:
+        # A user namespace may not copy a tree that has other file systems mounted in it: take it in pieces.
+        overlay_by_directory(root, layer)
     mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("/sys", f"{root}/sys", None, MS_BIND | MS_REC)
     mount("tmpfs", f"{root}/dev", "tmpfs", MS_NOSUID, "mode=755")
@@ -192,9 +227,10 @@ def pause() -> NoReturn:
 def run(spec: dict[str, Any], report_fd: int, terminal: int | None) -> NoReturn:
     """In the new process: become the command."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A group of its own: a signal to "the own group" passes the bounds of a process namespace.
+    os.setsid()
     try:
         if terminal is not None:
-            os.setsid()
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
             for standard in (0, 1, 2):
                 os.dup2(terminal, standard)
@@ -282,6 +318,9 @@ def main() -> int:
     spec_fd, report_fd = int(sys.argv[1]), int(sys.argv[2])
     with os.fdopen(spec_fd, "rb") as file:
         spec = json.load(file)
+    if os.geteuid() != 0:
+        # Only one user exists in the user namespace of a caller without rights.
+        spec |= {"uid": None, "gid": None, "groups": []}
     os.set_inheritable(report_fd, False)
     master = terminal = None
     try:
