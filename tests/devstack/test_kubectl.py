@@ -81,25 +81,34 @@ def test_get_shows_the_usual_columns(admin: Kubectl, real: str) -> None:
 
 def test_get_watch_follows_a_pods_life(admin: Kubectl) -> None:
     assert KUBECTL is not None
-    command = [KUBECTL, "--namespace", NAMESPACE, "get", "pods", "--watch", "-o", "json", "-l", "run=watched"]
+    command = [KUBECTL, "--namespace", NAMESPACE, "get", "pods", "--watch", "-o", "json", "-l", "watched=yes"]
+    admin.run("run", "before", "--image=desktop:1", "--labels=watched=yes")
     watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=admin.environment)
-    try:
-        admin.run("run", "watched", "--image=desktop:1")
-        decoder, text, phases = json.JSONDecoder(), "", []
+    assert watch.stdout is not None
+
+    def pods() -> Iterator[tuple[str, str]]:
+        text = ""
         assert watch.stdout is not None
-        while "Running" not in phases:
-            line = watch.stdout.readline()
-            assert line
+        for line in watch.stdout:
             text += line
             if line == "}\n":
-                pod, _ = decoder.raw_decode(text)
-                phases.append(pod["status"]["phase"])
+                pod = json.loads(text)
+                yield pod["metadata"]["name"], pod["status"]["phase"]
                 text = ""
+
+    try:
+        seen = pods()
+        assert next(seen)[0] == "before"
+        admin.run("run", "after", "--image=desktop:1", "--labels=watched=yes")
+        phases: list[str] = []
+        while "Running" not in phases:
+            name, phase = next(seen)
+            phases += [phase] if name == "after" else []
         assert phases[0] == "Pending"
     finally:
         watch.kill()
         watch.communicate()
-        admin.run("delete", "pod", "watched", "--now")
+        admin.run("delete", "pod", "before", "after", "--now", "--ignore-not-found")
 
 
 def test_describe_tells_state_and_events(admin: Kubectl, real: str) -> None:

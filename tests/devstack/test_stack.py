@@ -282,6 +282,27 @@ def test_whatever_ends_the_launcher_ends_the_parts(tmp_path: Path, number: signa
     assert until(lambda: not any(alive(pid) for pid in children))
 
 
+def test_a_killed_cluster_takes_the_processes_of_its_containers_with_it(tmp_path: Path) -> None:
+    with Stack(tmp_path, parts={"cluster"}, node_options={"images": [{"match": "*", "run": "command"}]}) as running:
+        spec = {"containers": [{"name": "c", "image": "i", "command": ["sleep", "1000"]}]}
+        pods = "/api/v1/namespaces/default/pods"
+        running.cluster_admin("POST", pods, {"metadata": {"name": "p"}, "spec": spec})
+
+        def state() -> dict[str, object]:
+            entries = running.cluster_admin("GET", f"{pods}/p")["status"].get("containerStatuses") or [{"state": {}}]
+            return dict(entries[0]["state"])
+
+        assert until(lambda: bool(state().keys() & {"running", "terminated"}))
+        if "terminated" in state():
+            pytest.skip("this machine cannot isolate processes")
+        launchers = _children(running.processes["cluster"])
+        commands = [pid for launcher in launchers for pid in _children(launcher)]
+        assert commands
+        os.kill(running.processes["cluster"], signal.SIGKILL)
+        assert until(lambda: not any(alive(pid) for pid in launchers + commands))
+        assert running.failed_part() is not None
+
+
 def test_a_part_that_ends_by_itself_ends_the_launcher_with_a_message(tmp_path: Path) -> None:
     launcher = _up(tmp_path)
     assert launcher.stdout is not None
