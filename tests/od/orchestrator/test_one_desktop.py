@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,22 +31,61 @@ def created_pods(admin: ClusterAdmin) -> int:
     )
 
 
+def launch_together(replicas: list[Orchestrator], identity: Identity, number: int) -> list[Desktop]:
+    """As many launches at the same moment, spread over the replicas."""
+    start = threading.Barrier(number)
+
+    def launch(index: int) -> Desktop:
+        start.wait(30)
+        return create(replicas[index % len(replicas)], identity, 60)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(launch, range(number)))
+
+
+@pytest.mark.parametrize("ended", ["deleted", "failed", "slowly going away"])
+def test_launches_at_once_after_an_earlier_desktop_end_in_one_new_desktop(
+    orchestrator: Orchestrator,
+    make_orchestrator: Callable[..., Orchestrator],
+    logged_in: Identity,
+    admin: ClusterAdmin,
+    ended: str,
+) -> None:
+    """They must agree on a new name and password first."""
+    if ended == "failed":
+        admin.behave(labels={"access_userid": logged_in.userid}, failure="Evicted", after_s=1.0, count=1)
+    first = create(orchestrator, logged_in)
+    path = f"{PODS}/{first.name}"
+    if ended == "deleted":
+        orchestrator.delete_desktop_pod(first)
+    elif ended == "failed":
+        assert eventually(lambda: admin.api("GET", path)["status"]["phase"] == "Failed")
+    else:
+        admin.api("PATCH", path, {"metadata": {"finalizers": ["example.org/slow"]}}, MERGE)
+        admin.api("DELETE", path, {})
+    admin.forget_requests()
+    try:
+        desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 40)
+    finally:
+        if ended == "slowly going away":
+            admin.api("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
+    assert len({desktop.uid for desktop in desktops}) == 1
+    assert len({desktop.vnc_password for desktop in desktops}) == 1
+    assert desktops[0].name != first.name
+    assert desktops[0].vnc_password != first.vnc_password
+    assert created_pods(admin) == 1
+    (secret,) = [one for one in admin.secrets(logged_in.userid) if one["metadata"]["labels"]["access_type"] == "vnc"]
+    assert base64.b64decode(secret["data"]["password"]).decode() == desktops[0].vnc_password
+
+
 def test_fifty_launches_on_each_of_two_replicas_end_in_one_desktop(
     orchestrator: Orchestrator,
     make_orchestrator: Callable[..., Orchestrator],
     logged_in: Identity,
     admin: ClusterAdmin,
 ) -> None:
-    replicas = [orchestrator, make_orchestrator()]
-    start = threading.Barrier(100)
-
-    def launch(number: int) -> Desktop:
-        start.wait(30)
-        return create(replicas[number % 2], logged_in, 60)
-
     admin.forget_requests()
-    with ThreadPoolExecutor(100) as pool:
-        desktops = list(pool.map(launch, range(100)))
+    desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 100)
     assert len({desktop.uid for desktop in desktops}) == 1
     assert len({desktop.vnc_password for desktop in desktops}) == 1
     assert all(desktop.is_reachable for desktop in desktops)
