@@ -4,6 +4,8 @@
 set -u
 missing=""
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+{ command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"
+command -v ldapadd >/dev/null 2>&1 || missing="$missing ldap-utils"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "not installed:$missing (install with your package manager for the full stack)"
