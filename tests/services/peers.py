@@ -73,6 +73,7 @@ class Memcached:
         """Connections are accepted by the kernel, nothing is answered."""
         assert self.child is not None
         os.kill(self.child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

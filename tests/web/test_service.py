@@ -186,11 +186,11 @@ class TestStore:
 
 
 class TestAccounting:
-    def test_metrics_in_the_text_format_show_declared_names_at_zero(self, api: Api):
+    def test_metrics_in_the_text_format_show_declared_names_before_they_are_counted(self, api: Api):
         answer = api.get("accounting/metrics")
         assert answer.headers["Content-Type"] == "text/plain;charset=utf-8"
         lines = answer.text.splitlines()
-        assert 'pyos_desktop_total{desktop="resumed"} 0' in lines
+        assert 'pyos_container_total{container="reused"} 0' in lines
         assert any(line.startswith('pyos_desktop_total{desktop="current"} ') for line in lines)
 
     def test_metrics_as_json_count_logins(self, user: Api):
