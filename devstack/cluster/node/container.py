@@ -118,13 +118,12 @@ class Container:
         layer = Path(command.layer)
         layer.mkdir(parents=True, exist_ok=True)
         try:
-            process = await processes.start(command, self.log.write)
+            process = await processes.start(command, self.log.write, live=self.live)
         except BaseException:
             with contextlib.suppress(OSError):
                 layer.rmdir()
             raise
         process.exited.add_done_callback(lambda exited: self._exited(process, exited.result()))
-        processes.remember(self.live, process)
         return process
 
     def _exited(self, process: Process, status: int) -> None:

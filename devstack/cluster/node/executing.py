@@ -119,9 +119,7 @@ async def _start(
             no_new_privileges=like.no_new_privileges,
             tty=tty,
         )
-        process = await processes.start(command, on_output, stdin=stdin, on_resize=resize)
-        processes.remember(place.host.live, process)
-        return process
+        return await processes.start(command, on_output, stdin=stdin, on_resize=resize, live=place.host.live)
     except StartError as error:
         raise ExecError(_failure(container, f"unable to start container process: {error}")) from error
     except (IsolationError, MountError, TimeoutError, OSError) as error:

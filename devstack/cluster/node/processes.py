@@ -105,10 +105,16 @@ class Process:
 
 
 async def start(
-    command: Command, on_output: Callable[[str, bytes], None], *, stdin: bool = False, on_resize: bool = False
+    command: Command,
+    on_output: Callable[[str, bytes], None],
+    *,
+    stdin: bool = False,
+    on_resize: bool = False,
+    live: set[asyncio.Future[int]] | None = None,
 ) -> Process:
     """Start a command; `on_output(stream, data)` gets what it writes to "stdout" and "stderr".
 
+    `live` holds the process's exit for as long as it runs, also when this call fails or is cancelled.
     Raises StartError when the command cannot be run, IsolationError when its surroundings cannot be made.
     """
     loop = asyncio.get_running_loop()
@@ -139,6 +145,9 @@ async def start(
             if descriptor >= 0:
                 os.close(descriptor)
     process = Process(launcher, 0, loop.create_future(), resize=resize_write if on_resize else None)
+    if live is not None:
+        live.add(process.exited)
+        process.exited.add_done_callback(live.discard)
     _follow_output(loop, process, on_output)
     _follow_exit(loop, process)
     if stdin and launcher.stdin is not None:
@@ -257,12 +266,6 @@ def _follow_exit(loop: asyncio.AbstractEventLoop, process: Process) -> None:
             process.exited.set_result(status if status >= 0 else 128 - status)
 
     loop.add_reader(pidfd, ended)
-
-
-def remember(live: set[asyncio.Future[int]], process: Process) -> None:
-    """Keep the exit of a process in a set for as long as it runs."""
-    live.add(process.exited)
-    process.exited.add_done_callback(live.discard)
 
 
 async def write_all(process: Process, data: bytes) -> bool:

@@ -142,7 +142,8 @@ def test_a_second_command_joins_the_first_ones_world(launch: Any) -> None:
     assert (status, output) == (0, "desk\n/proc/1\n")
     assert launch("cat", "/only-here", join=first.pid).end() == (0, "x\n")
     assert not Path("/only-here").exists()
-    assert launch("sh", "-c", "kill -TERM 1", join=first.pid).end()[0] == 0
+    # The end of the first process may overtake that of the command which ended it.
+    assert launch("sh", "-c", "kill -TERM 1", join=first.pid).end()[0] in (0, 137)
     assert first.end()[0] == 143
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.cluster.node import parse_options, realistic_options
@@ -206,6 +206,7 @@ async def test_a_follower_that_is_overtaken_goes_on_with_what_is_left() -> None:
     assert (await task).endswith(b"line 98\nline 99\n")
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=50), st.integers(min_value=1, max_value=500))
 def test_a_log_never_holds_more_than_its_limit_but_for_one_line(pieces: list[bytes], limit: int) -> None:
     buffer = LogBuffer(limit)
