@@ -14,10 +14,10 @@ from typing import Protocol
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.client import PODS
 from oc.od.orchestrator.facade import Orchestrator
 from oc.od.orchestrator.notify import notify_user
 from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, PULL, Pod, choose
+from oc.od.orchestrator.resources import PODS
 from oc.sharecache import ShareCache
 
 logger = logging.getLogger(__name__)

@@ -14,20 +14,24 @@ from typing import Any, Protocol
 from oc.errors import BadRequestError, ODError, ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity
-from oc.od.orchestrator.client import PODS, STRATEGIC_PATCH, Json, KubernetesClient
+from oc.od.orchestrator.announcing import StartAnnouncer, Story
+from oc.od.orchestrator.client import STRATEGIC_PATCH, Json, KubernetesClient
 from oc.od.orchestrator.desktop import Desktop
 from oc.od.orchestrator.errors import ExecError, KubernetesError
 from oc.od.orchestrator.execution import run_in_container
+from oc.od.orchestrator.listing import RunningApplication, container_state
 from oc.od.orchestrator.manifests import applications as manifests
-from oc.od.orchestrator.manifests import labels, network, posix, selectors
+from oc.od.orchestrator.manifests import network, posix, selectors
 from oc.od.orchestrator.manifests.types import (
     ApplicationRecord,
     ApplicationRequest,
     Built,
     HomeVolume,
 )
+from oc.od.orchestrator.notify import notify_user
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import APPLICATION, ContainerStatus, Pod
+from oc.od.orchestrator.podmodel import Pod
+from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.usersecrets import SecretStore
 from oc.od.settings import Settings
 
@@ -36,8 +40,6 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 30.0
 OVERWRITE_SECONDS = 10.0
 MAX_NAME_TRIES = 5
-LISTED_TYPE = "ephemeralcontainer"
-"""``type`` of ephemeral containers in lists: the word the front end tests (spec 13, point 4)."""
 
 
 class CatalogueEntry(ApplicationRecord, Protocol):
@@ -45,6 +47,12 @@ class CatalogueEntry(ApplicationRecord, Protocol):
 
     @property
     def containerengine(self) -> str: ...
+    @property
+    def icon(self) -> str: ...
+    @property
+    def icondata(self) -> str: ...
+    @property
+    def launch(self) -> str: ...
 
 
 class ApplicationRefusedError(ODError):
@@ -60,107 +68,6 @@ class ApplicationInstance:
     container_id: str
     state: str
     type: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunningApplication:
-    """One entry of a list; see spec 7.6. ``reason``: why it waits or ended, for humans."""
-
-    podname: str
-    id: str
-    short_id: str
-    status: str
-    type: str
-    image: str
-    command: tuple[str, ...] | None
-    node: str | None
-    reason: str = ""
-
-
-def container_state(status: ContainerStatus | None) -> tuple[str, str]:
-    """(status, reason) of an ephemeral container: Running, Waiting or Terminated."""
-    if status is None:
-        return "Waiting", ""
-    state = status.state
-    if state.terminated:
-        return "Terminated", state.terminated.reason
-    if state.running is not None:
-        return "Running", ""
-    return "Waiting", state.waiting.reason if state.waiting else ""
-
-
-def pod_state(pod: Pod) -> tuple[str, str]:
-    """(status, reason) of an application pod; Pending counts as Waiting."""
-    if pod.terminating:
-        return "Terminating", ""
-    waiting = next((s.state.waiting.reason for s in pod.status.container_statuses if s.state.waiting), "")
-    return ("Waiting" if pod.phase == "Pending" else pod.phase), pod.status.reason or waiting
-
-
-class ApplicationLister:
-    """Applications of a desktop out of the cache: no call."""
-
-    def __init__(self, settings: Settings, cache: PodCache) -> None:
-        self._settings = settings
-        self._cache = cache
-
-    def find(self, desktop: Desktop, identity: Identity) -> list[RunningApplication]:
-        """All applications of the user, of both classes, whatever their state."""
-        found: list[RunningApplication] = []
-        pod = self._cache.get(desktop.name)
-        if pod is not None and pod.uid == desktop.uid:
-            found += ephemeral_applications(pod)
-        found += [pod_application(pod) for pod in self._pods(identity)]
-        return found
-
-    def count_running(self, desktop: Desktop, identity: Identity) -> int:
-        """Applications that run or are about to: what ``max_app_counter`` limits."""
-        return sum(found.status in ("Running", "Waiting") for found in self.find(desktop, identity))
-
-    def _pods(self, identity: Identity) -> list[Pod]:
-        pods = self._cache.of_user(labels.identity_labels(identity)["access_userid"], APPLICATION)
-        mine = [pod for pod in pods if selectors.is_users(self._settings, identity, pod.labels)]
-        return sorted(mine, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.name))
-
-
-def ephemeral_applications(pod: Pod) -> list[RunningApplication]:
-    """The applications inside a desktop pod, in the order of its spec."""
-    statuses = {status.name: status for status in pod.status.ephemeral_container_statuses}
-    found = []
-    for container in pod.spec.ephemeral_containers:
-        status = statuses.get(container.name)
-        state, reason = container_state(status)
-        found.append(
-            RunningApplication(
-                podname=pod.name,
-                id=container.name,
-                short_id=status.container_id if status else "",
-                status=state,
-                type=LISTED_TYPE,
-                image=container.image,
-                command=tuple(container.command) if container.command is not None else None,
-                node=pod.spec.node_name,
-                reason=reason,
-            )
-        )
-    return found
-
-
-def pod_application(pod: Pod) -> RunningApplication:
-    """An application pod as a list shows it."""
-    state, reason = pod_state(pod)
-    first = pod.spec.containers[0] if pod.spec.containers else None
-    return RunningApplication(
-        podname=pod.name,
-        id=pod.name,
-        short_id=pod.name,
-        status=state,
-        type=manifests.POD,
-        image=first.image if first else "",
-        command=tuple(first.command) if first and first.command is not None else None,
-        node=pod.spec.node_name,
-        reason=reason,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +90,14 @@ class ApplicationRunner:
         client: KubernetesClient,
         cache: PodCache,
         store: SecretStore,
+        announcer: StartAnnouncer,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._client = client
         self._cache = cache
         self._store = store
+        self._announcer = announcer
         self._sleep = sleep
 
     def run(
@@ -255,6 +164,7 @@ class ApplicationRunner:
         if built.manifest["name"] in taken:
             return self._ephemeral(start, deadline)
         name = built.manifest["name"]
+        story = self._announce(start, start.live["metadata"]["name"], name)
         try:
             # A strategic merge by name: sent twice, it still adds one container.
             answer = self._client.patch(
@@ -267,6 +177,7 @@ class ApplicationRunner:
                 deadline=deadline,
             )
         except KubernetesError as error:
+            self._announcer.drop(story)
             raise _refused(error) from error
         pod = self._cache.feed(answer)
         status = next((one for one in pod.status.ephemeral_container_statuses if one.name == name), None)
@@ -278,11 +189,40 @@ class ApplicationRunner:
         rules = network.network_rules(self._settings, start.identity.labels, start.application.rules)
         built = self._built(start, manifests.application_pod, deadline, rules)
         for _ in range(MAX_NAME_TRIES):
-            pod = self._post(built.manifest, deadline)
+            name = built.manifest["metadata"]["name"]
+            story = self._announce(start, name, name)
+            try:
+                pod = self._post(built.manifest, deadline)
+            except ODError:
+                self._announcer.drop(story)
+                raise
             if pod is not None:
                 return ApplicationInstance(pod.name, pod.phase, manifests.POD)
+            self._announcer.drop(story)
             built = self._built(start, manifests.application_pod, deadline, rules)
         raise ApplicationRefusedError("no free name for the application, please try again", status=503)
+
+    def _announce(self, start: _Start, pod: str, name: str) -> Story | None:
+        """Follow a start for the user's browser; ``name`` is that of the container, or of the pod."""
+        application, desktop = start.application, start.live["metadata"]["name"]
+        graphical = manifests.desktop_facts(start.live).graphical
+        facts = {
+            "name": application.name,
+            "icon": application.icon,
+            "icondata": application.icondata,
+            "image": application.id,
+            "launch": application.launch,
+            "type": application.containerengine,
+            "id": name,
+        }
+        kind = "ephemeralContainers" if application.containerengine == manifests.EPHEMERAL else "containers"
+        return self._announcer.follow(
+            application.containerengine,
+            pod,
+            f"spec.{kind}{{{name}}}",
+            facts,
+            lambda message: notify_user(self._client, desktop, graphical, "container", message),
+        )
 
     def _post(self, manifest: Json, deadline: Deadline) -> Pod | None:
         """POST; None when the name is taken by another pod."""
@@ -368,3 +308,12 @@ def _refused(error: KubernetesError) -> ODError:
     return ApplicationRefusedError(
         f"the application is refused: {error.api_message or error.reason}"[:500], doing=error.doing
     )
+
+
+__all__ = [
+    "ApplicationInstance",
+    "ApplicationRefusedError",
+    "ApplicationRunner",
+    "CatalogueEntry",
+    "RunningApplication",
+]

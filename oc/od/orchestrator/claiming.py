@@ -19,10 +19,11 @@ from collections.abc import Collection
 
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
-from oc.od.orchestrator.client import SECRETS, KubernetesClient
+from oc.od.orchestrator.client import KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.manifests import naming
 from oc.od.orchestrator.manifests import secrets as manifests
+from oc.od.orchestrator.resources import SECRETS
 from oc.od.orchestrator.usersecrets import CLAIMED_DESKTOP, SecretStore, UserSecrets, VncSecret, vnc_secret_from
 from oc.od.settings import Settings
 

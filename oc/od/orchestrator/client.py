@@ -11,8 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -31,6 +30,8 @@ from urllib3.exceptions import (
 from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.od.orchestrator.errors import KubernetesError
+from oc.od.orchestrator.resources import PODS, Resource
+from oc.od.orchestrator.watchstream import WatchStream
 
 logger = logging.getLogger(__name__)
 
@@ -62,31 +63,6 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _READS = frozenset(("get", "list", "watch"))
 _DICT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(dict[str, Any])
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A kind as the API addresses it; ``group`` is ``""`` for the core group."""
-
-    plural: str
-    group: str = ""
-    version: str = "v1"
-    namespaced: bool = True
-
-    @property
-    def root(self) -> str:
-        """Path prefix, without namespace."""
-        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-
-
-PODS = Resource("pods")
-SECRETS = Resource("secrets")
-CONFIGMAPS = Resource("configmaps")
-EVENTS = Resource("events")
-CLAIMS = Resource("persistentvolumeclaims")
-VOLUMES = Resource("persistentvolumes", namespaced=False)
-NODES = Resource("nodes", namespaced=False)
-STORAGE_CLASSES = Resource("storageclasses", "storage.k8s.io", namespaced=False)
 
 
 class _StatusDetails(msgspec.Struct):
@@ -121,42 +97,6 @@ def load_configuration() -> Configuration:
             ) from outside
     configuration.connection_pool_maxsize = POOL_SIZE
     return configuration
-
-
-class WatchStream:
-    """An open watch: iterate for its JSON lines; ``close`` from any thread ends the iteration."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, doing: str) -> None:
-        self._response = response
-        self._doing = doing
-        self._closed = threading.Event()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield one event (a JSON line) at a time; end when the server ends the watch.
-
-        Raises KubernetesError when the connection breaks or says nothing for the read time-out.
-        """
-        rest = b""
-        try:
-            for chunk in self._response.stream(65536, decode_content=False):
-                lines = (rest + chunk).split(b"\n")
-                rest = lines.pop()
-                yield from (line for line in lines if line.strip())
-        except (HTTPError, OSError, ValueError, AttributeError) as error:
-            # ValueError and AttributeError: what http.client raises when another thread closes the socket.
-            if not self._closed.is_set():
-                reason = "Silent" if isinstance(error, ReadTimeoutError) else "Disconnected"
-                raise KubernetesError(0, reason, type(error).__name__, doing=self._doing) from error
-        finally:
-            self._response.close()
-
-    def close(self) -> None:
-        """End the watch. The reading thread wakes up at once."""
-        self._closed.set()
-        try:
-            self._response.shutdown()
-        except (HTTPError, OSError, ValueError, AttributeError, RuntimeError):
-            logger.debug("watch was closed already")
 
 
 class KubernetesClient:

@@ -17,8 +17,9 @@ import msgspec
 import websocket
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.client import CONNECT_TIMEOUT, PODS, USER_AGENT, KubernetesClient, Status
+from oc.od.orchestrator.client import CONNECT_TIMEOUT, USER_AGENT, KubernetesClient, Status
 from oc.od.orchestrator.errors import CommandNotStartedError, ExecError, KubernetesError
+from oc.od.orchestrator.resources import PODS
 
 logger = logging.getLogger(__name__)
 

@@ -12,20 +12,21 @@ from typing import Any
 from oc.errors import ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity, Login
+from oc.od.orchestrator.announcing import StartAnnouncer
 from oc.od.orchestrator.applications import (
     ApplicationInstance,
-    ApplicationLister,
     ApplicationRunner,
     CatalogueEntry,
-    RunningApplication,
 )
 from oc.od.orchestrator.claiming import DesktopClaims
-from oc.od.orchestrator.client import EVENTS, PODS, Json, KubernetesClient, Observer, load_configuration
+from oc.od.orchestrator.client import Json, KubernetesClient, Observer, load_configuration
+from oc.od.orchestrator.connections import count_connections
 from oc.od.orchestrator.desktop import LAST_LOGIN, Desktop, desktop_from
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.inspection import LOG_BYTES, ApplicationInspector
 from oc.od.orchestrator.launch import Launcher, LaunchRequest, utc_now
+from oc.od.orchestrator.listing import ApplicationLister, RunningApplication
 from oc.od.orchestrator.manifests import labels, selectors
 from oc.od.orchestrator.manifests import secrets as secret_manifests
 from oc.od.orchestrator.masking import masked_pod
@@ -36,6 +37,7 @@ from oc.od.orchestrator.podmodel import DESKTOP, POD_LIST, SHARED_SELECTOR, Pod,
 from oc.od.orchestrator.readiness import Readiness
 from oc.od.orchestrator.reflector import SILENCE_SECONDS, Reflector
 from oc.od.orchestrator.removal import Remover
+from oc.od.orchestrator.resources import EVENTS, PODS
 from oc.od.orchestrator.starting import PATIENCE_SECONDS, PodStarter, PodVanishedError, Progress
 from oc.od.orchestrator.storage import HomeStorage
 from oc.od.orchestrator.usersecrets import SecretStore, vnc_secret_from
@@ -100,7 +102,8 @@ class Orchestrator:
         self._readiness = Readiness(settings, self.client)
         self._remover = Remover(settings, self.client, self.cache, storage, self._executor, self._background)
         self._lister = ApplicationLister(settings, self.cache)
-        self._runner = ApplicationRunner(settings, self.client, self.cache, self._secrets)
+        self._announcer = StartAnnouncer(settings, self.events, self._background)
+        self._runner = ApplicationRunner(settings, self.client, self.cache, self._secrets, self._announcer)
         self._inspector = ApplicationInspector(self.client, self.cache)
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -114,6 +117,7 @@ class Orchestrator:
         """Stop the watches and the workers, within about five seconds. Work in requests is not interrupted."""
         for reflector in (self._pods, self._said):
             reflector.stop()
+        self._announcer.stop()
         for executor in (self._executor, self._background):
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -254,6 +258,19 @@ class Orchestrator:
     def remove_desktop_by_name(self, name: str) -> bool:
         """As ``remove_desktop``, of the user the pod's labels name. Raises ODResourceNotFoundError."""
         return self._remover.remove(owner_in(self._desktop_manifest(name)["metadata"]["labels"]))
+
+    def live_desktops(self, node: str = "") -> list[Pod]:
+        """All desktop pods of any phase from the API, on ``node`` when it is given."""
+        where = f"spec.nodeName={node}" if node else ""
+        return self.client.page(PODS, selectors.ALL_DESKTOPS, POD_LIST, field_selector=where).items
+
+    def count_connections(self, pod: Pod) -> int | None:
+        """Browsers connected to the desktop, None when that cannot be told."""
+        return count_connections(self.client, pod)
+
+    def remove_desktop_pod(self, pod: Pod, *, unchanged: bool = False) -> bool:
+        """See Remover.remove_pod: the owner is the user the pod's labels name."""
+        return self._remover.remove_pod(owner_in(pod.labels), pod, unchanged=unchanged)
 
     def list_desktops(self) -> list[Desktop]:
         """Desktops that run or are being started: from the cache while its watch is alive, else from the API."""

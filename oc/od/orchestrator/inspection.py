@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from oc.errors import BadRequestError, ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
-from oc.od.orchestrator.client import PODS, Json, KubernetesClient
+from oc.od.orchestrator.client import Json, KubernetesClient
 from oc.od.orchestrator.desktop import Desktop
 from oc.od.orchestrator.errors import CommandNotStartedError, ExecError, KubernetesError, NotOwnerError
 from oc.od.orchestrator.execution import run_in_container
 from oc.od.orchestrator.manifests import selectors
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import APPLICATION, Pod, pod_from
+from oc.od.orchestrator.resources import PODS
 
 logger = logging.getLogger(__name__)
 

@@ -14,13 +14,14 @@ from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity, PosixAccount
 from oc.od.orchestrator.claiming import DesktopClaims
-from oc.od.orchestrator.client import PODS, Json, KubernetesClient
+from oc.od.orchestrator.client import Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.manifests import network, posix, selectors
 from oc.od.orchestrator.manifests.desktop import desktop_pod
 from oc.od.orchestrator.manifests.types import Draw, HomeVolume
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import POD_LIST, Pod, choose, pod_from
+from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.starting import PodStarter, PodVanishedError, Progress, StartWatch
 from oc.od.orchestrator.storage import HomeStorage
 from oc.od.orchestrator.usersecrets import SecretStore, UserSecrets, VncSecret

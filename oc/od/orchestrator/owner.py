@@ -32,3 +32,13 @@ def owner_in(labels: Mapping[str, str]) -> Owner:
         f"access_userid={user},access_provider={provider}",
         lambda found: found.get("access_userid") == user and found.get("access_provider") == provider,
     )
+
+
+def identity_in(labels: Mapping[str, str]) -> Identity:
+    """Whose pod it is, as far as its labels tell: ids that are no label values appear in their cleaned form."""
+    return Identity(
+        provider=labels.get("access_provider", ""),
+        providertype=labels.get("access_providertype", ""),
+        userid=labels.get("access_userid", ""),
+        name=labels.get("access_username", ""),
+    )

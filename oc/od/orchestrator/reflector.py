@@ -12,9 +12,11 @@ from typing import Protocol
 import msgspec
 
 from oc.errors import ODError
-from oc.od.orchestrator.client import PAGE_SIZE, KubernetesClient, Resource, Status, WatchStream
+from oc.od.orchestrator.client import PAGE_SIZE, KubernetesClient, Status
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.podmodel import EventMeta, ListPage
+from oc.od.orchestrator.resources import Resource
+from oc.od.orchestrator.watchstream import WatchStream
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from concurrent.futures import Executor, Future
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.client import CONFIGMAPS, PODS, SECRETS, KubernetesClient
+from oc.od.orchestrator.client import KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.owner import Owner
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, POD_LIST, Pod
+from oc.od.orchestrator.resources import CONFIGMAPS, PODS, SECRETS
 from oc.od.orchestrator.storage import HomeStorage
 from oc.od.orchestrator.usersecrets import delete_secret
 from oc.od.settings import Settings
@@ -71,6 +72,32 @@ class Remover:
                 doing=f"removing the objects of {owner.selector}",
             )
         return bool(desktops)
+
+    def remove_pod(self, owner: Owner, pod: Pod, *, unchanged: bool) -> bool:
+        """Delete this very desktop; what else belongs to ``owner`` too, unless there is another desktop.
+
+        unchanged: only while nobody has written to the pod since it was read, so that a user who comes back in this
+        moment (a resume patches the pod) keeps it. Returns False when it was gone or changed. Raises as ``remove``.
+        """
+        deadline = Deadline(REMOVAL_SECONDS)
+        version = pod.metadata.resource_version if unchanged else None
+        if not self._client.delete(
+            PODS, pod.name, uid=pod.uid, version=version, propagation="Foreground", deadline=deadline
+        ):
+            return False
+        self._cache.mark_terminating(pod.name, pod.uid)
+        others = [one for one in self._pods(owner, deadline) if one.uid != pod.uid and not one.terminating]
+        if any(one.kind == DESKTOP for one in others):
+            return True
+        failed = self._results([("application", self._start(self._delete_pod, one, 0, deadline)) for one in others])
+        failed |= self._remove_belongings(owner, {pod.uid}, deadline)
+        self._remove_storage_later(owner, [pod])
+        if failed:
+            raise RemovalError(
+                f"the desktop could not be removed completely: {', '.join(sorted(failed))}",
+                doing=f"removing what belongs to {pod.name}",
+            )
+        return True
 
     def _pods(self, owner: Owner, deadline: Deadline) -> list[Pod]:
         selector = f"{owner.selector},type in ({DESKTOP},{APPLICATION})"

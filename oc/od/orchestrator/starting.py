@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.client import PODS, KubernetesClient
+from oc.od.orchestrator.client import KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.podcache import PodCache, Subscription
 from oc.od.orchestrator.podmodel import Pod, PodEvent
 from oc.od.orchestrator.reflector import Reflector
+from oc.od.orchestrator.resources import PODS
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ import msgspec
 
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity, PosixAccount
-from oc.od.orchestrator.client import CLAIMS, EVENTS, STORAGE_CLASSES, VOLUMES, Json, KubernetesClient
+from oc.od.orchestrator.client import Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.manifests import homes, selectors
 from oc.od.orchestrator.manifests.types import HomeClaim, HomeVolume
 from oc.od.orchestrator.owner import Owner
 from oc.od.orchestrator.reflector import WATCH_EVENT
+from oc.od.orchestrator.resources import CLAIMS, EVENTS, STORAGE_CLASSES, VOLUMES
 from oc.od.orchestrator.starting import Progress
 from oc.od.settings import Settings
 

@@ -11,11 +11,12 @@ from typing import Any
 from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity, Login
-from oc.od.orchestrator.client import JSON_PATCH, SECRETS, Json, KubernetesClient
+from oc.od.orchestrator.client import JSON_PATCH, Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.manifests import secrets as manifests
 from oc.od.orchestrator.manifests import selectors
 from oc.od.orchestrator.manifests.types import SecretDraft, SecretRef
+from oc.od.orchestrator.resources import SECRETS
 from oc.od.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from oc.errors import DeadlineExceededError, ODError
 from oc.model.deadline import Deadline
 from oc.od.orchestrator import KubernetesClient, KubernetesError
 from oc.od.orchestrator import client as module
-from oc.od.orchestrator.client import CONFIGMAPS, JSON_PATCH, PODS, SECRETS, VOLUMES, load_configuration
+from oc.od.orchestrator.client import JSON_PATCH, load_configuration
 from oc.od.orchestrator.podmodel import POD_LIST
+from oc.od.orchestrator.resources import CONFIGMAPS, PODS, SECRETS, STORAGE_CLASSES, VOLUMES
 
 from .support import SECRETS as SECRETS_PATH
 from .support import ClusterAdmin
@@ -207,7 +208,7 @@ def test_urls_name_namespace_and_subresource(observed: KubernetesClient) -> None
     host = observed.configuration.host
     assert observed.url(PODS, "a", "log", "x=1") == f"{host}/api/v1/namespaces/abcdesktop/pods/a/log?x=1"
     assert observed.url(VOLUMES, "v") == f"{host}/api/v1/persistentvolumes/v"
-    assert observed.url(module.STORAGE_CLASSES) == f"{host}/apis/storage.k8s.io/v1/storageclasses"
+    assert observed.url(STORAGE_CLASSES) == f"{host}/apis/storage.k8s.io/v1/storageclasses"
 
 
 def test_a_rotated_token_is_used_at_the_next_call(configuration: Configuration) -> None:

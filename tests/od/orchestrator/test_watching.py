@@ -10,11 +10,11 @@ import pytest
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator import KubernetesClient, Orchestrator
-from oc.od.orchestrator.client import PODS as POD_RESOURCE
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import SHARED_SELECTOR
 from oc.od.orchestrator.reflector import Reflector
+from oc.od.orchestrator.resources import PODS as POD_RESOURCE
 
 from .support import CLIENT, PODS, ClusterAdmin, Progress, eventually
 
