@@ -6,10 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from oc.auth import LoginRequest, success_message
+from oc.auth.external import Callback
 from oc.auth.prelogin import PreloginMismatchError
-from oc.errors import AuthenticationError, InvalidCredentialsError, ODError
+from oc.auth.redirectpage import CONTENT_TYPE, Page, error_page, wants_page
+from oc.auth.requests import MAX_CREDENTIAL
+from oc.errors import AuthenticationError, BadRequestError, InvalidCredentialsError, ODError
 from oc.od.base_controller import BaseController
-from oc.web import Bare, Call, SoftError, Success, expose
+from oc.web import Bare, Call, Content, SoftError, Success, expose
 
 if TYPE_CHECKING:
     from oc.model.identity import Login
@@ -20,10 +23,14 @@ HOME: Final = {"url": "/"}
 class AuthController(BaseController):
     """Logins, and what a user may do with the token."""
 
-    @expose(auth="none", body=dict, envelope=False)
+    @expose(auth="none", body=dict, envelope=False, no_cache=True)
     def getauthconfig(self, call: Call, body: dict[str, Any]) -> object:
         """The managers and providers the login page offers."""
-        return self.services.auth.getauthconfig()
+        page = self.services.auth.login_page(call.headers.get("Cookie", ""))
+        if page.set_cookie is not None:
+            call.response_headers["Set-Cookie"] = page.set_cookie
+            call.notrace = True  # the states of links
+        return page.config
 
     @expose(auth="login", body=LoginRequest, lane="login", no_cache=True)
     def auth(self, call: Call, body: LoginRequest) -> object:
@@ -32,9 +39,7 @@ class AuthController(BaseController):
         try:
             login = self.services.auth.login(body, call.client, call.headers)
         except AuthenticationError as error:
-            self.services.accounting.increment("login", "failed")
-            if isinstance(error, (InvalidCredentialsError, PreloginMismatchError)) and call.address.chargeable:
-                self.services.fail2ban.fail_ip(call.address.ip)
+            self._refused(error, call)
             raise
         seconds = time.monotonic() - started
         try:
@@ -44,6 +49,52 @@ class AuthController(BaseController):
             self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
             return SoftError(f"failed to prepare ressources {error.message}", status=401)
         return Success(self._admitted(login, call), success_message(login, seconds))
+
+    @expose(methods=("GET",), auth="login", lane="login", no_cache=True)
+    def oauth(self, call: Call) -> object:
+        """Where external providers send a browser back to; answers the page that hands over the token."""
+        call.notrace = True
+        spent = self.services.auth.external.spent_cookie
+        if spent is not None:
+            call.response_headers["Set-Cookie"] = spent
+        try:
+            login = self.services.auth.external_login(Callback.from_query(call.query), call.client, call.headers)
+            return self._page_with_token(login, call)
+        except ODError as error:
+            self._refused(error, call)
+            self.logger.warning("login by an external provider failed: %s: %s", error.doing, error.message)
+            if not wants_page(call.headers.get("Accept", "")):
+                raise
+            return _content(error_page(error.message), error.status)
+
+    @expose(auth="login", body=dict, form=True, lane="login", no_cache=True)
+    def autologin(self, call: Call, body: dict[str, Any]) -> object:
+        """Log in with a form of another site; answers the page that hands over the token."""
+        call.notrace = True
+        if self.settings.http.denied("autologin"):
+            raise BadRequestError("request is denied by configfile")
+        request = _autologin_request(body)
+        try:
+            login = self.services.auth.explicit_login(request, call.client, call.headers)
+            return self._page_with_token(login, call)
+        except ODError as error:
+            self._refused(error, call)
+            raise
+
+    def _page_with_token(self, login: Login, call: Call) -> Content:
+        """Prepare the user's secrets, issue the token. Raises ODError."""
+        try:
+            self.services.composer.prepare_resources(login)
+        except ODError as error:
+            self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
+            raise AuthenticationError(f"failed to prepare ressources {error.message}", doing="log in") from error
+        return _content(self.services.redirectpage.render(self._admitted(login, call)["jwt_user_token"]))
+
+    def _refused(self, error: ODError, call: Call) -> None:
+        """Count a login that failed; a refused credential also counts for the ban of the address."""
+        self.services.accounting.increment("login", "failed")
+        if isinstance(error, (InvalidCredentialsError, PreloginMismatchError)) and call.address.chargeable:
+            self.services.fail2ban.fail_ip(call.address.ip)
 
     def _admitted(self, login: Login, call: Call) -> dict[str, Any]:
         """Issue the token, count and remember the login."""
@@ -99,6 +150,22 @@ class AuthController(BaseController):
     def isauthenticated(self, call: Call, body: dict[str, Any]) -> object:
         """Whether the request carries a valid user token."""
         return call.optional_identity is not None
+
+
+def _content(page: Page, status: int = 200) -> Content:
+    return Content(page.body, CONTENT_TYPE, status, page.headers)
+
+
+def _autologin_request(body: dict[str, Any]) -> LoginRequest:
+    """Raises BadRequestError naming the parameter that is missing, no text or too long."""
+    values = {name: body.get(name) for name in ("login", "provider", "password")}
+    for name, value in values.items():
+        absent = value is None and name != "login"
+        if not absent and (not isinstance(value, str) or len(value) > MAX_CREDENTIAL):
+            raise BadRequestError(f"Bad request invalid {name} parameter")
+    if not values["login"]:
+        raise BadRequestError("Bad request invalid login parameter")
+    return LoginRequest(userid=values["login"], provider=values["provider"], password=values["password"])
 
 
 def _failed(reason: str) -> Bare:

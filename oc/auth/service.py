@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oc.auth.accounts import AccountDefaults, AccountTemplates, generic_account, local_account, posix_dict, safe_uid
+from oc.auth.external import Callback, ExternalLogins, LoginPage
 from oc.auth.labels import address_label
 from oc.auth.managers import Managers
+from oc.auth.oidc.flow import LoginFlow, UsedStore, cookie_values
 from oc.auth.prelogin import PreloginGate, SessionStore
 from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider, ProviderContext, ProviderMaker
 from oc.auth.requests import LoginRequest, chosen_execute_class
 from oc.auth.roles import reduce_roles
-from oc.auth.rules import RuleContext, rule_labels
+from oc.auth.rules import RuleContext, compile_rules, rule_labels
 from oc.auth.rules.geography import position
 from oc.errors import (
     AuthenticationDeniedError,
@@ -55,7 +58,8 @@ class AuthService:
     """Knows the providers and logs users in. Thread-safe; built once.
 
     bans: logins banned and counted; None counts nothing. The address is counted by the caller, who knows it.
-    sessions: gives the shared cache with prelogin sessions.
+    sessions: gives the shared cache with prelogin sessions. used: gives the shared cache that remembers which
+    external logins came back. state_key: secret bytes for their links, the same in all replicas; None makes one up.
     asnumber: look-up of autonomous systems. base: directory of the account templates and of ``img/``.
     The constructor raises OSError when an account template cannot be read.
     """
@@ -66,23 +70,37 @@ class AuthService:
         *,
         bans: Bans | None = None,
         sessions: Callable[[], SessionStore | None] = lambda: None,
+        used: Callable[[], UsedStore | None] = lambda: None,
+        state_key: bytes | None = None,
         asnumber: AsNumberLookup | None = None,
         base: Path | None = None,
         makers: Mapping[str, ProviderMaker] = PROVIDER_MAKERS,
     ) -> None:
         directory = base or Path()
         account = settings.desktop.account
-        context = ProviderContext(AccountDefaults.from_settings(account), directory)
+        oauth = settings.auth.oauth
+        context = ProviderContext(
+            AccountDefaults.from_settings(account), directory, oauth.insecure_transport, oauth.relax_token_scope
+        )
         self.managers = Managers(settings.auth.managers, context, makers)
+        self._public = self.managers.public()
+        self._explicit_rules = compile_rules(settings.auth.managers["explicit"].rules, "authmanagers.explicit.rules")
         self._templates = AccountTemplates.load(account, directory)
         self._policy = AuthPolicy(settings.desktop.features_permissions, frozenset(settings.executeclasses))
         self._prelogin = PreloginGate(settings.auth.prelogin, sessions)
         self._bans = bans
         self._asnumber = asnumber
+        replaceable = "submit" in self._policy.features_permissions
+        flow = LoginFlow(state_key or secrets.token_bytes(32), used, replaceable=replaceable)
+        self.external = ExternalLogins(self.managers, flow, replaceable=replaceable)
 
     def getauthconfig(self) -> dict[str, Any]:
-        """The managers and providers as the login page shows them."""
-        return self.managers.public()
+        """The managers and providers as the login page shows them, without the links of external providers."""
+        return self._public
+
+    def login_page(self, cookie_header: str) -> LoginPage:
+        """The same with links made for the browser that sent this ``Cookie`` header."""
+        return self.external.login_page(self._public, cookie_values(cookie_header))
 
     def login(self, request: LoginRequest, client: ClientInfo, headers: Mapping[str, str]) -> Login:
         """Authenticate the user of an ``auth`` request. ``headers`` are those of the HTTP request, in any case.
@@ -102,6 +120,62 @@ class AuthService:
             attempt = Attempt(client, request.userid, request.password)
             self._refuse_banned(request.userid)
         return self._attempt(provider, attempt, request, lowered, execute_class)
+
+    def external_login(self, callback: Callback, client: ClientInfo, headers: Mapping[str, str]) -> Login:
+        """Log in a user whom an external provider sent back. ``headers``: those of the request, with its cookies.
+
+        Raises AuthenticationError (401).
+        """
+        lowered = {name.lower(): value for name, value in headers.items()}
+        returned = self.external.finish(callback, cookie_values(lowered.get("cookie", "")))
+        request = LoginRequest(provider=returned.provider.name, features=returned.features)
+        attempt = Attempt(client, grant=returned.grant)
+        return self._attempt(returned.provider, attempt, request, lowered, self._execute_class(request))
+
+    def explicit_login(self, request: LoginRequest, client: ClientInfo, headers: Mapping[str, str]) -> Login:
+        """Log in with a password at an explicit provider, the one that fits when the request names none.
+
+        Raises AuthenticationError as ``login`` does.
+        """
+        lowered = {name.lower(): value for name, value in headers.items()}
+        self._prelogin.check(request, client, lowered)
+        provider = self._explicit_provider(request.provider, client, lowered)
+        self._refuse_banned(request.userid)
+        return self._attempt(provider, Attempt(client, request.userid, request.password), request, lowered, None)
+
+    def _explicit_provider(self, name: str | None, client: ClientInfo, headers: Mapping[str, str]) -> Provider:
+        """The provider called ``name``; else the only one, the one the manager's rules name, or the default one."""
+        if name:
+            return self.managers.find(name, "explicit")
+        manager = self.managers.manager("explicit")
+        if manager is not None and manager.providers:
+            if len(manager.providers) == 1:
+                return next(iter(manager.providers.values()))
+            labels = rule_labels(self._explicit_rules, RuleContext(client.ipaddr, headers))
+            chosen = next(iter(labels), None) or manager.default_provider
+            provider = manager.find(chosen) if chosen else None
+            if provider is not None:
+                return provider
+        raise AuthenticationError("No authentication provider can be found", doing="choose a provider")
+
+    def approved_login(
+        self, identity: Identity, password: str, client: ClientInfo, headers: Mapping[str, str]
+    ) -> Login:
+        """Log a user who is known already in to the explicit provider that the user's own provider names.
+
+        Raises AuthenticationError (401) when it names none, and as ``login`` does.
+        """
+        lowered = {name.lower(): value for name, value in headers.items()}
+        approval = self.managers.find(identity.provider).keys.explicitproviderapproval
+        if not approval:
+            raise AuthenticationError(
+                f"authentication provider {identity.provider} has no explicitproviderapproval",
+                doing="choose a provider",
+            )
+        provider = self.managers.find(approval, "explicit")
+        self._refuse_banned(identity.userid)
+        attempt = Attempt(client, identity.userid, password)
+        return self._attempt(provider, attempt, LoginRequest(provider=provider.name), lowered, None)
 
     def _execute_class(self, request: LoginRequest) -> str | None:
         return chosen_execute_class(request.features, self._policy.features_permissions, self._policy.executeclasses)

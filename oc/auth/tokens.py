@@ -6,6 +6,7 @@ Formats: spec auth.md 3.1 and 3.2; RFC 7515 (JWS), RFC 7519 (JWT), RFC 8017 7.2 
 from __future__ import annotations
 
 import base64
+import hmac
 import ipaddress
 import logging
 import time
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt import PyJWS
 from jwt.algorithms import RSAAlgorithm
 from jwt.exceptions import InvalidSignatureError, InvalidTokenError
@@ -137,6 +139,11 @@ class UserTokens:
         self._public: tuple[RSAPublicKey, ...] = (public,)
         if settings.public_key_file_previous:
             self._public += (load_public_key(settings.public_key_file_previous, purpose),)
+
+    def derived_secret(self, purpose: str) -> bytes:
+        """32 secret bytes for another purpose: the same in every replica, because the key is."""
+        encoded = self._private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return hmac.digest(encoded, purpose.encode(), "sha256")
 
     def issue(self, identity: Identity) -> str:
         """A new token for ``identity``, valid from now for ``expire_in`` seconds.

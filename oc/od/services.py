@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from oc.auth import AuthService, DesktopTokens, KeyFileError, UserTokens
+from oc.auth.redirectpage import RedirectPage
 from oc.datastore import DataStore
 from oc.errors import ODError
 from oc.od.accounting import Accounting
@@ -57,6 +58,7 @@ class ODServices:
     datastore: DataStore
     sharecache: ShareCache
     auth: AuthService
+    redirectpage: RedirectPage
     usertokens: UserTokens
     jwtdesktop: DesktopTokens
     fail2ban: Fail2Ban
@@ -121,11 +123,16 @@ class ODServices:
         self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or {}
         self.usertokens = self.usertokens or _reading_files(lambda: UserTokens(settings.jwt_user))
         self.jwtdesktop = self.jwtdesktop or _reading_files(lambda: DesktopTokens(settings.jwt_desktop))
+        self.redirectpage = self.redirectpage or _reading_files(
+            lambda: RedirectPage.load(directory, settings.http.default_host_url)
+        )
         self.auth = self.auth or _reading_files(
             lambda: AuthService(
                 settings,
                 bans=self.fail2ban,
                 sessions=lambda: self.sharecache,
+                used=lambda: self.sharecache,
+                state_key=self.usertokens.derived_secret("links of external logins"),
                 asnumber=self.locatorPublicInternet.autonomous_system,
                 base=directory,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 import msgspec
 from cheroot.errors import MaxSizeExceeded
@@ -12,6 +13,8 @@ from oc.errors import BadRequestError, ODError
 from oc.web.exposing import LARGE_MAX_BODY, METHODS_WITH_BODY, Route
 
 ACCEPTED_TYPES = ("application/json", "text/javascript")
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FORM_FIELDS = 64
 
 
 class LengthRequiredError(ODError):
@@ -57,9 +60,22 @@ def read_document(route: Route, method: str, headers: Mapping[str, str], stream:
             return {}
         raise BadRequestError("Invalid JSON document: the body is empty")
     content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if route.form and content_type == FORM_TYPE:
+        return parse_form(data)
     if content_type not in ACCEPTED_TYPES:
         raise UnsupportedTypeError
     return parse_json(data)
+
+
+def parse_form(data: bytes) -> dict[str, str]:
+    """Decode a form of a browser, the last of equal names. Raises BadRequestError."""
+    try:
+        fields = parse_qsl(
+            data.decode("utf-8").strip(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
+        )
+    except ValueError as error:
+        raise BadRequestError("the form cannot be read") from error
+    return dict(fields)
 
 
 def parse_json(data: bytes) -> object:

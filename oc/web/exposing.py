@@ -23,7 +23,11 @@ _ATTRIBUTE = "_oc_routes"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One declared route of a controller method. ``path`` is relative to the controller."""
+    """One declared route of a controller method. ``path`` is relative to the controller.
+
+    form: the body may also be form-encoded, as browsers send it without JavaScript; nothing then keeps another site
+    from sending it.
+    """
 
     path: str
     methods: tuple[str, ...]
@@ -35,6 +39,7 @@ class Route:
     trace: bool = True
     no_cache: bool = False
     lane: LaneName = ""
+    form: bool = False
     summary: str = ""
 
     @property
@@ -55,6 +60,7 @@ def expose(
     trace: bool = True,
     no_cache: bool = False,
     lane: LaneName = "",
+    form: bool = False,
 ) -> Callable[[F], F]:
     """Make a controller method a route; see the package's docstring. Raises ValueError for a bad declaration."""
     unknown = [method for method in methods if method not in _KNOWN_METHODS]
@@ -75,6 +81,7 @@ def expose(
             trace=trace,
             no_cache=no_cache,
             lane=lane,
+            form=form,
             summary=(inspect.getdoc(function) or "").split("\n", 1)[0],
         )
         setattr(function, _ATTRIBUTE, (*getattr(function, _ATTRIBUTE, ()), route))

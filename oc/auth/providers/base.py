@@ -56,20 +56,38 @@ class CommonKeys(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What providers get besides their own dict. ``base``: the directory relative paths start from."""
+    """What providers get besides their own dict. ``base``: the directory relative paths start from.
+
+    insecure_transport, relax_token_scope: the keys OAUTHLIB_INSECURE_TRANSPORT and OAUTHLIB_RELAX_TOKEN_SCOPE.
+    """
 
     defaults: AccountDefaults = field(default_factory=AccountDefaults)
     base: Path = field(default_factory=Path)
+    insecure_transport: bool = False
+    relax_token_scope: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CodeGrant:
+    """What an external provider sent back, and what only this service and browser know of that login."""
+
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    nonce: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to log in. ``asserted`` is a user named by a trusted proxy, never by the user's own request."""
+    """One try to log in. ``asserted`` is a user named by a trusted proxy, never by the user's own request.
+
+    grant: set for users who come back from an external provider.
+    """
 
     client: ClientInfo
     userid: str | None = None
     password: str | None = field(default=None, repr=False)
     asserted: str | None = None
+    grant: CodeGrant | None = None
 
 
 @dataclass(frozen=True, slots=True)
