@@ -11,7 +11,7 @@ PLACE: Final = "%s"
 """Where a filter of the configuration takes a value."""
 
 _FILTER_SPECIAL: Final = frozenset(b"*()\\&|=!<>~:")
-_DN_SPECIAL: Final = frozenset('"+,;<>\\=')
+_DN_SPECIAL: Final = frozenset('"#+,;<>\\=')
 
 
 class TemplateError(ValueError):
@@ -27,11 +27,11 @@ def escape_filter(text: str) -> str:
 
 
 def escape_dn(text: str) -> str:
-    """``text`` as an attribute value of a DN: what is special, and blanks or ``#`` at the ends, in hexadecimal form."""
+    """``text`` as an attribute value of a DN: what is special, and blanks at the ends, in hexadecimal form."""
     escaped: list[str] = []
     last = len(text) - 1
     for index, character in enumerate(text):
-        at_an_end = (index in (0, last) and character == " ") or (index == 0 and character == "#")
+        at_an_end = index in (0, last) and character == " "
         if character in _DN_SPECIAL or at_an_end or not character.isprintable():
             escaped.extend(f"\\{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
         else:

@@ -29,6 +29,7 @@ EVERYTHING: Final = "(objectClass=*)"
 _SUCCESS: Final = 0
 _SIZE_LIMIT: Final = 4
 _NO_SUCH_OBJECT: Final = 32
+_INVALID_DN: Final = 34
 _TRY_ANOTHER: Final = frozenset((51, 52, 80))
 """busy, unavailable, other: this server cannot answer now."""
 
@@ -164,7 +165,9 @@ class Session:
         )
         result = self.connection.result or {}
         code = result.get("result")
-        if code == _NO_SUCH_OBJECT:
+        if code == _INVALID_DN:
+            logger.warning("%s: %r of the configuration is no DN", self.address, base[:200])
+        if code in (_NO_SUCH_OBJECT, _INVALID_DN):
             return []
         if code not in (_SUCCESS, _SIZE_LIMIT):
             reason = f"{self.address}: search: result {code} {printable(result.get('description'), 60)}: "
