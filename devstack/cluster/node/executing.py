@@ -102,8 +102,8 @@ async def _start(
 ) -> processes.Process:
     starter, pod = place.starter, place.pod
     try:
-        main = await container.place(lambda: starter.command(pod, container, ["pause"], None, pause=True))
-        like = container.command or starter.command(pod, container, ["pause"], None)
+        main = await container.place(lambda: starter.command(pod, container, processes.WAITING, None))
+        like = container.command or starter.command(pod, container, processes.WAITING, None)
         environment = dict(container.environment)
         if tty:
             environment.setdefault("TERM", "xterm")
@@ -121,6 +121,7 @@ async def _start(
         )
         return await processes.start(command, on_output, stdin=stdin, on_resize=resize, live=place.host.live)
     except StartError as error:
+        # Of the command, or of the waiting process: a pod may hide the shell under a volume.
         raise ExecError(_failure(container, f"unable to start container process: {error}")) from error
     except (IsolationError, MountError, TimeoutError, OSError) as error:
         raise ExecError(_failure(container, f"the node cannot isolate processes: {error}")) from error

@@ -11,7 +11,6 @@ anything of the project. SPEC_FD holds a JSON object:
 `join`         a process whose namespaces and root are all joined (0: none); `layer` and `binds` then do not count
 `cgroups`      files to write the own process id to
 `no_new_privileges`, `keep_capabilities`
-`pause`        run nothing: wait for TERM
 `tty`          allocate a terminal; lines "WIDTH HEIGHT" on RESIZE_FD set its size
 `resize_fd`    see `tty`
 
@@ -207,23 +206,6 @@ def report(descriptor: int, message: dict[str, Any]) -> None:
     os.write(descriptor, json.dumps(message).encode() + b"\n")
 
 
-def pause() -> NoReturn:
-    """Stand for a process that does nothing: reap children, end at TERM as a process without a handler would."""
-    wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
-    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
-    # This also tells the caller that the process is there, so TERM must be taken care of already.
-    os.closerange(0, 256)
-    while True:
-        number = signal.sigwait(wanted)
-        if number != signal.SIGCHLD:
-            os._exit(128 + number)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
-
-
 def run(spec: dict[str, Any], report_fd: int, terminal: int | None) -> NoReturn:
     """In the new process: become the command."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -250,8 +232,6 @@ def run(spec: dict[str, Any], report_fd: int, terminal: int | None) -> NoReturn:
     except OSError as error:
         report(report_fd, {"error": str(error), "kind": "setup"})
         os._exit(STATUS_NOT_FOUND)
-    if spec["pause"]:
-        pause()
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -18,6 +18,8 @@ from typing import Any
 LAUNCHER = Path(__file__).with_name("launcher.py")
 READ_BYTES = 64 * 1024
 START_SECONDS = 20.0
+# A process that does nothing but end at TERM, as one without a handler would; it also reaps what is left to it.
+WAITING = ("/bin/sh", "-c", "trap 'exit 143' TERM; sleep infinity & wait")
 END_SECONDS = 5.0
 # What a container keeps of root's rights: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
 # net_bind_service, sys_chroot, audit_write, setfcap. A devstack container has no use for raw sockets or device nodes.
@@ -49,7 +51,6 @@ class Command:
     join: int = 0
     cgroups: Sequence[str] = ()
     no_new_privileges: bool = False
-    pause: bool = False
     tty: bool = False
 
     def as_spec(self, resize_fd: int) -> dict[str, Any]:
@@ -69,7 +70,6 @@ class Command:
             "cgroups": list(self.cgroups),
             "no_new_privileges": self.no_new_privileges,
             "keep_capabilities": list(CAPABILITIES),
-            "pause": self.pause,
             "tty": self.tty,
             "resize_fd": resize_fd,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,7 @@ class Starter:
         words = [*(spec.get("command") or ()), *(spec.get("args") or ())]
         return [expand(word, container.environment) for word in words]
 
-    def command(
-        self, pod: Object, container: Container, argv: list[str], target: Container | None, *, pause: bool = False
-    ) -> Command:
+    def command(self, pod: Object, container: Container, argv: Sequence[str], target: Container | None) -> Command:
         """The process of a container as the launcher wants it. Raises MountError."""
         if self.host.options.isolation == "none":
             raise IsolationError("switched off by the option `isolation`")
@@ -135,7 +134,6 @@ class Starter:
             share_pid=shared,
             cgroups=cgroups,
             no_new_privileges=security.get("allowPrivilegeEscalation") is False,
-            pause=pause,
         )
 
     def cgroup_name(self, pod: Object, container: Container) -> str:

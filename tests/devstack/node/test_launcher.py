@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devstack.cluster.node.processes import LAUNCHER, Command
+from devstack.cluster.node.processes import LAUNCHER, WAITING, Command
 
 NOBODY = 65534
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -137,7 +137,7 @@ def test_a_missing_command_is_reported(launch: Any) -> None:
 
 
 def test_a_second_command_joins_the_first_ones_world(launch: Any) -> None:
-    first = launch("pause", pause=True, hostname="desk")
+    first = launch(*WAITING, hostname="desk")
     status, output = launch("sh", "-c", "hostname; echo x > /only-here; ls -d /proc/1", join=first.pid).end()
     assert (status, output) == (0, "desk\n/proc/1\n")
     assert launch("cat", "/only-here", join=first.pid).end() == (0, "x\n")

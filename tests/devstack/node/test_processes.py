@@ -437,8 +437,11 @@ async def test_a_script_that_ends_all_processes_of_an_idle_application_ends_it(t
     async with real_bed(tmp_path, {"images": []}) as cluster:
         cluster.pod()
         await cluster.running()
-        cluster.add_ephemeral("app", targetContainerName="main")
+        mark = [{"name": "MARK", "value": "mine"}]
+        cluster.add_ephemeral("app", targetContainerName="main", env=mark)
         await cluster.until(lambda: "running" in cluster.container(field="ephemeralContainerStatuses").get("state", {}))
+        # The waiting process carries the container's variables, by which applications are told apart.
+        assert "MARK=mine" in (await cluster.exec("cat", "/proc/1/environ", container="app"))[1]
         await cluster.exec("sh", "-c", STOP_ALL_OF_MY_GROUP, container="app")
         await cluster.until(
             lambda: "terminated" in cluster.container(field="ephemeralContainerStatuses").get("state", {})
