@@ -292,6 +292,11 @@ class Store:
             return obj
         return self._write(kind, MODIFIED, obj).obj
 
+    def count_generation(self, kind: str, old: Object, new: Object) -> None:
+        """Set metadata.generation of `new`: one more than before when the spec differs."""
+        if kind in GENERATION_KINDS and new.get("spec") != old.get("spec"):
+            new["metadata"]["generation"] = int(old["metadata"].get("generation", 1)) + 1
+
     def remove(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """End the object's life: what a kubelet does when the last process is gone (DELETE with grace 0).
 

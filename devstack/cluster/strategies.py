@@ -101,7 +101,7 @@ def prepare_update(resource: Resource, subresource: str, old: Object, new: Objec
         for part in set(old) | set(new):
             if part not in ("metadata", "status"):
                 _keep(part, old, new)
-        _mend_status(resource, new)
+        _mend_status(resource, old, new)
     elif subresource in ("ephemeralcontainers", "resize"):
         _prepare_pod_part(subresource, old, new)
     elif "status" in resource.subresources:
@@ -137,9 +137,12 @@ def _keep_addresses(old: Object, new: Object) -> None:
         after["clusterIPs"] = [after.get("clusterIP", "")]
 
 
-def _mend_status(resource: Resource, new: Object) -> None:
-    """Zero times that Go writes as null."""
+def _mend_status(resource: Resource, old: Object, new: Object) -> None:
+    """Zero times that Go writes as null, and what a status never loses."""
     if resource.storage == "pods":
+        status = new.setdefault("status", {})
+        if "qosClass" in (old.get("status") or {}):
+            status.setdefault("qosClass", old["status"]["qosClass"])
         for condition in (new.get("status") or {}).get("conditions") or ():
             condition.setdefault("lastProbeTime", None)
             condition.setdefault("lastTransitionTime", None)

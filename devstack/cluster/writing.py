@@ -39,7 +39,7 @@ from devstack.cluster.options import WriteOptions
 from devstack.cluster.rbac import Attributes
 from devstack.cluster.reading import matching
 from devstack.cluster.resources import Resource
-from devstack.cluster.store import Item
+from devstack.cluster.store import GENERATION_KINDS, Item
 
 _NAME_ROOM = 58
 # Kinds whose DELETE answers with the object instead of a Status.
@@ -91,6 +91,8 @@ def create_object(
     admission.mutate_new(api.store, resource, obj, namespace)
     if resource.storage == "pods":
         strategies.prepare_new(resource, obj, namespace)
+    if resource.storage == "persistentvolumes":
+        obj["status"]["lastPhaseTransitionTime"] = timestamp(api.store.clock())
     faults = validation.validate_new(resource, obj)
     if faults:
         raise invalid_object(resource.kind, resource.group, metadata.get("name", ""), faults)
@@ -115,7 +117,7 @@ def create_object(
 
 def _dry(api: Api, resource: Resource, obj: Object) -> Object:
     metadata = {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp(api.store.clock())}
-    if resource.storage in ("pods", "deployments", "replicasets", "jobs", "cronjobs", "networkpolicies"):
+    if resource.storage in GENERATION_KINDS:
         metadata["generation"] = 1
     return {**obj, "metadata": metadata}
 
@@ -225,6 +227,7 @@ def store_update(
     if new == item.obj:
         return item
     if wanted.dry_run:
+        api.store.count_generation(resource.storage, item.obj, new)
         return new
     obj = api.store.replace(resource.storage, item, new)
     stored = api.store.item(resource.storage, item.namespace, item.name)
