@@ -8,10 +8,10 @@ Every listener is a "server" of its own for a client. The log (``requests``) tel
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Final, Self
 
 from devstack.cache import free_port
 from devstack.children import Child, ChildError, Spawner, start_child
+from devstack.keys import write_private
 from devstack.peers.planetexpress import ENTRIES, GROUPS, ROOT_DN, ROOT_PASSWORD, SUFFIX
 from devstack.peers.testca import TestCa
 
@@ -48,15 +49,19 @@ def _existing(directories: tuple[str, ...]) -> Path | None:
 
 
 class Slapd:
-    """One running slapd. ``plain_listeners``: how many ldap:// ports it has. ``extra``: more lines of slapd.conf."""
+    """One running slapd. plain_listeners: how many ldap:// ports it has.
 
-    def __init__(self, directory: Path, *, plain_listeners: int = 2, extra: str = "") -> None:
+    tls: whether it has a certificate. strict: simple binds are accepted on encrypted connections only.
+    """
+
+    def __init__(self, directory: Path, *, plain_listeners: int = 2, tls: bool = True, strict: bool = False) -> None:
         self.directory = directory
         self.ca = TestCa(directory / "tls")
         self.ports: list[int] = []
         self.tls_port = 0
         self._plain_listeners = plain_listeners
-        self._extra = extra
+        self._tls = tls
+        self._strict = strict
         self._child: Child | None = None
         self._spawner: Spawner | None = None
 
@@ -130,14 +135,18 @@ class Slapd:
         lines = [f"include {schemas}/{name}.schema" for name in SCHEMAS]
         if modules is not None:
             lines += [f"modulepath {modules}", "moduleload back_mdb", "moduleload memberof"]
+        if self._tls:
+            lines += [
+                f"TLSCACertificateFile {self.ca_file}",
+                f"TLSCertificateFile {pair.certificate}",
+                f"TLSCertificateKeyFile {pair.key}",
+                "TLSVerifyClient never",
+            ]
+        if self._strict:
+            lines.append("security simple_bind=128")
         lines += [
-            f"TLSCACertificateFile {self.ca_file}",
-            f"TLSCertificateFile {pair.certificate}",
-            f"TLSCertificateKeyFile {pair.key}",
-            "TLSVerifyClient never",
             f"pidfile {self.directory / 'slapd.pid'}",
             "sizelimit 1000",
-            self._extra,
             "database mdb",
             f'suffix "{SUFFIX}"',
             f'rootdn "{ROOT_DN}"',
@@ -169,7 +178,9 @@ class Slapd:
         raise self._child.failure("could not listen")
 
     def _start(self) -> Child:
-        urls = " ".join(f"ldap://127.0.0.1:{port}" for port in self.ports) + f" ldaps://127.0.0.1:{self.tls_port}"
+        urls = " ".join(f"ldap://127.0.0.1:{port}" for port in self.ports)
+        if self._tls:
+            urls += f" ldaps://127.0.0.1:{self.tls_port}"
         program = _program("slapd")
         assert program is not None
         argv = [program, "-f", str(self._config), "-h", urls, "-d", "stats"]
@@ -178,7 +189,7 @@ class Slapd:
     def _wait_ready(self, child: Child) -> bool:
         """True when all listeners answer; False when the server ended (a port was taken)."""
         end = time.monotonic() + READY_SECONDS
-        waiting = [*self.ports, self.tls_port]
+        waiting = [*self.ports, *([self.tls_port] if self._tls else [])]
         while time.monotonic() < end:
             if not child.is_alive():
                 return False
@@ -204,13 +215,20 @@ class Slapd:
 
     def _client(self, name: str, ldif: str) -> None:
         secret = self.directory / "rootpw"
-        secret.write_text(ROOT_PASSWORD, encoding="utf-8")
-        self._run(name, "-x", "-H", self.ldap[0], "-D", ROOT_DN, "-y", str(secret), text=ldif)
+        write_private(secret, ROOT_PASSWORD.encode())
+        # these programs take "localhost" for the name of the machine, which the certificate does not have
+        url = f"ldaps://127.0.0.1:{self.tls_port}" if self._strict else self.ldap[0]
+        self._run(name, "-x", "-H", url, "-D", ROOT_DN, "-y", str(secret), text=ldif)
 
     def _run(self, name: str, *arguments: str, text: str = "") -> None:
         program = _program(name)
         done = subprocess.run(
-            [str(program), *arguments], input=text.encode(), capture_output=True, timeout=60, check=False
+            [str(program), *arguments],
+            input=text.encode(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "LDAPTLS_CACERT": str(self.ca_file)},
         )
         if done.returncode:
             raise ChildError(f"{name}: {done.stderr.decode('utf-8', 'replace')[:500]}")
@@ -234,8 +252,3 @@ class Slapd:
             file.seek(since)
             text = file.read().decode("utf-8", "replace")
         return len(re.findall(r" ACCEPT from ", text)), len(re.findall(r" closed", text))
-
-
-def client_context(ca_file: Path) -> ssl.SSLContext:
-    """TLS that trusts this server's authority."""
-    return ssl.create_default_context(cafile=str(ca_file))

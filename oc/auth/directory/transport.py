@@ -145,6 +145,7 @@ def open_connection(address: ServerAddress, options: TransportOptions, deadline:
             check_names=False,
             auto_escape=False,
         )
+        _close_failed_sockets(connection)
         connection.open(read_server_info=False)
         connection.socket = BoundedSocket(connection.socket, deadline, options.receive_seconds)
         if options.start_tls and not address.tls:
@@ -160,6 +161,21 @@ def open_connection(address: ServerAddress, options: TransportOptions, deadline:
             connection.strategy.close()
         raise
     return connection
+
+
+def _close_failed_sockets(connection: Any) -> None:
+    """The library forgets the socket of an address that did not answer."""
+    open_socket = connection.strategy._open_socket
+
+    def open_or_close(*arguments: Any, **options: Any) -> None:
+        try:
+            open_socket(*arguments, **options)
+        except BaseException:
+            if connection.socket is not None:
+                connection.socket.close()
+            raise
+
+    connection.strategy._open_socket = open_or_close
 
 
 def printable(text: object, length: int = 200) -> str:
