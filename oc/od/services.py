@@ -20,6 +20,7 @@ from oc.od.apps import ApplicationCatalogue
 from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
 from oc.od.history import History
+from oc.od.keymanager import KeyManager
 from oc.od.kuberneteswatcher import KubernetesWatcher
 from oc.od.locator import PublicLocator
 from oc.od.messageinfo import MessageInfo
@@ -70,7 +71,7 @@ class ODServices:
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
     locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
     internaldns: Any
-    keymanager: Any
+    keymanager: KeyManager
     prelogin: Any
     logmein: Any
     asnumber: Any
@@ -123,6 +124,7 @@ class ODServices:
         self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or {}
         self.usertokens = self.usertokens or _reading_files(lambda: UserTokens(settings.jwt_user))
         self.jwtdesktop = self.jwtdesktop or _reading_files(lambda: DesktopTokens(settings.jwt_desktop))
+        self.keymanager = self.keymanager or _reading_files(lambda: KeyManager(settings.jwt_desktop, self.sharecache))
         self.redirectpage = self.redirectpage or _reading_files(
             lambda: RedirectPage.load(directory, settings.http.default_host_url)
         )
@@ -147,9 +149,6 @@ class ODServices:
         self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings)
         if not self.apps.load(force=True):
             logger.error("the application catalogue is empty until MongoDB answers")
-        self.kuberneteswatcher = self.kuberneteswatcher or KubernetesWatcher(
-            self.orchestrator, self.sharecache, self.apps.find_by_image
-        )
         self.composer = self.composer or Composer(
             self.settings,
             self.orchestrator,
@@ -159,6 +158,9 @@ class ODServices:
             self.history,
             self.sharecache,
             self.fail2ban.fail_login,
+        )
+        self.kuberneteswatcher = self.kuberneteswatcher or KubernetesWatcher(
+            self.orchestrator, self.sharecache, self.apps.find_by_image, self.composer.desktop_gone
         )
 
     def _set_gauges(self) -> None:
@@ -192,7 +194,7 @@ class ODServices:
             _guarded(f"stop {name}", step.stop)
 
     def _parts(self) -> list[tuple[str, Any]]:
-        names = ("apps", "kuberneteswatcher", "orchestrator", "history")
+        names = ("apps", "kuberneteswatcher", "orchestrator", "composer", "history")
         parts = [(name, getattr(self, name)) for name in names]
         return [(name, part) for name, part in parts if part is not None]
 
