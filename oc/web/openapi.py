@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from oc.web.bodies import FORM_TYPE
 from oc.web.exposing import METHODS_WITH_BODY, Route
 from oc.web.routing import Endpoint
 
@@ -68,9 +69,10 @@ def _operation(controller: str, endpoint: Endpoint, method: str) -> dict[str, An
     if route.auth in security:
         operation["security"] = security[route.auth]
     if route.body is not None and method in METHODS_WITH_BODY:
+        types = ("application/json", FORM_TYPE) if route.form else ("application/json",)
         operation["requestBody"] = {
             "required": not route.empty_body,
-            "content": {"application/json": {"schema": _body_schema(route)}},
+            "content": {name: {"schema": _body_schema(route)} for name in types},
         }
     return operation
 
