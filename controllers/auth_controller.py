@@ -42,13 +42,7 @@ class AuthController(BaseController):
             self._refused(error, call)
             raise
         seconds = time.monotonic() - started
-        try:
-            self.services.composer.prepare_resources(login)
-        except ODError as error:
-            self.services.accounting.increment("login", "failed")
-            self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
-            return SoftError(f"failed to prepare ressources {error.message}", status=401)
-        return Success(self._admitted(login, call), success_message(login, seconds))
+        return self._with_secrets(login, call, success_message(login, seconds))
 
     @expose(methods=("GET",), auth="login", lane="login", no_cache=True)
     def oauth(self, call: Call) -> object:
@@ -80,6 +74,29 @@ class AuthController(BaseController):
         except ODError as error:
             self._refused(error, call)
             raise
+
+    @expose(auth="user", body=dict, lane="login", no_cache=True)
+    def buildsecret(self, call: Call, body: dict[str, Any]) -> object:
+        """Log a user who came without a password in to a directory too, and write the secrets that gives."""
+        password = body.get("password")
+        if not isinstance(password, str) or len(password) > MAX_CREDENTIAL:
+            raise BadRequestError("Bad request invalid password parameter")
+        try:
+            login = self.services.auth.approved_login(call.identity, password, call.client, call.headers)
+        except AuthenticationError as error:
+            self._refused(error, call)
+            raise
+        return self._with_secrets(login, call, "Authentication successful")
+
+    def _with_secrets(self, login: Login, call: Call, message: str) -> object:
+        """Prepare the user's secrets and answer with the token."""
+        try:
+            self.services.composer.prepare_resources(login)
+        except ODError as error:
+            self.services.accounting.increment("login", "failed")
+            self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
+            return SoftError(f"failed to prepare ressources {error.message}", status=401)
+        return Success(self._admitted(login, call), message)
 
     def _page_with_token(self, login: Login, call: Call) -> Content:
         """Prepare the user's secrets, issue the token. Raises ODError."""
