@@ -45,6 +45,11 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
     1 << 18,
 )
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+MNT_DETACH = 2
+# mount_setattr(2) has the same number on every architecture.
+SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+# What belongs to the whole machine, not to a process namespace.
+PROTECTED = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 LAST_CAPABILITY = 63
 STATUS_NOT_FOUND = 127
 # Mounted by themselves, or of no use in a container.
@@ -103,6 +108,13 @@ def make_target(path: str, directory: bool) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
 
 
+def make_read_only(path: str) -> None:
+    """A mount and all mounts below it (Linux 5.12)."""
+    attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, len(attributes))
+    check(result, f"read-only {path}")
+
+
 def overlay(lower: str, target: str, layer: str, name: str) -> None:
     """Mount a writable view of `lower` on `target`; what is written goes to `layer`."""
     upper, work = f"{layer}/upper-{name}", f"{layer}/work-{name}"
@@ -131,6 +143,10 @@ def overlay_by_directory(root: str, layer: str) -> None:
             overlay(path, target, layer, name)
         except SetupError:
             mount(path, target, None, MS_BIND | MS_REC)
+            try:
+                make_read_only(target)
+            except SetupError:
+                check(libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
 
 
 def build_root(layer: str, binds: list[list[Any]]) -> str:
@@ -145,7 +161,12 @@ def build_root(layer: str, binds: list[list[Any]]) -> str:
         # A user namespace may not copy a tree that has other file systems mounted in it: take it in pieces.
         overlay_by_directory(root, layer)
     mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for path in PROTECTED:
+        if os.path.exists(root + path):
+            mount(root + path, root + path, None, MS_BIND)
+            make_read_only(root + path)
     mount("/sys", f"{root}/sys", None, MS_BIND | MS_REC)
+    make_read_only(f"{root}/sys")
     mount("tmpfs", f"{root}/dev", "tmpfs", MS_NOSUID, "mode=755")
     for name in DEVICES:
         if os.path.exists(f"/dev/{name}"):

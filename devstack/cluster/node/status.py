@@ -148,7 +148,7 @@ def build_status(pod: Object, state: PodState, phase: str, shown_phase: str, now
     """The whole status of `pod` as it is to be stored.
 
     `phase` is what the containers amount to; `shown_phase` what is written: a terminal phase is written only when the
-    last process is gone, its reasons are shown before. Conditions of others are kept; a condition that keeps its
+    last process is gone, and its reasons with it. Conditions of others are kept; a condition that keeps its
     status keeps its lastTransitionTime.
     """
     previous = pod.get("status") or {}
@@ -174,7 +174,7 @@ def build_status(pod: Object, state: PodState, phase: str, shown_phase: str, now
         "containerStatuses": [container.describe() for container in state.of_role("main")],
         "qosClass": previous.get("qosClass", "BestEffort"),
     }
-    if state.failure is not None:
+    if state.failure is not None and shown_phase in TERMINAL_PHASES:
         status["reason"], status["message"] = state.failure
     if state.pod_ip:
         status["podIP"] = state.pod_ip

@@ -112,6 +112,14 @@ def test_a_read_only_volume_cannot_be_written(launch: Any) -> None:
         assert list(Path(volume).iterdir()) == []
 
 
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/hostname", "/sys/class/net/lo/mtu"])
+def test_settings_of_the_machine_cannot_be_changed(launch: Any, path: str) -> None:
+    if not Path(path).exists():
+        pytest.skip(f"{path} is not there")
+    status, output = launch("sh", "-c", f"echo x > {path}; echo $?").end()
+    assert (status, output) == (0, "2\n")
+
+
 @pytest.mark.parametrize(("script", "status"), [("exit 5", 5), ("kill -9 $$; exit 6", 6), ("kill -TERM 0; exit 7", 7)])
 def test_the_exit_status_is_the_commands(launch: Any, script: str, status: int) -> None:
     # In its own process namespace the first process cannot be killed from within.
