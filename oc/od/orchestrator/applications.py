@@ -137,7 +137,7 @@ class ApplicationRunner:
         return live
 
     def _built(self, start: _Start, build: Callable[..., Built], deadline: Deadline, *more: Any) -> Built:
-        found = self._store.read(start.identity, deadline)
+        found = self._store.read(start.identity, deadline, pods=True)
         account = posix.resolve_account(self._settings, found.data("posixaccount"), found.data("localaccount"))
         facts = manifests.desktop_facts(start.live)
         suffix = secrets.token_hex(3)[:5]

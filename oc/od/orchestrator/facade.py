@@ -22,9 +22,11 @@ from oc.od.orchestrator.claiming import DesktopClaims
 from oc.od.orchestrator.client import Json, KubernetesClient, Observer, load_configuration
 from oc.od.orchestrator.connections import count_connections
 from oc.od.orchestrator.desktop import LAST_LOGIN, Desktop, desktop_from
+from oc.od.orchestrator.dryrun import DryRun
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.inspection import LOG_BYTES, ApplicationInspector
+from oc.od.orchestrator.inventory import DesktopInventory
 from oc.od.orchestrator.launch import Launcher, LaunchRequest, utc_now
 from oc.od.orchestrator.listing import ApplicationLister, RunningApplication
 from oc.od.orchestrator.manifests import labels, selectors
@@ -99,6 +101,7 @@ class Orchestrator:
             self._starter,
             pod_level_resources=self.pod_level_resources,
         )
+        self._dry_run = DryRun(settings, self.client, self._launcher, self._secrets, storage)
         self._readiness = Readiness(settings, self.client)
         self._remover = Remover(settings, self.client, self.cache, storage, self._executor, self._background)
         self._lister = ApplicationLister(settings, self.cache)
@@ -118,6 +121,7 @@ class Orchestrator:
         for reflector in (self._pods, self._said):
             reflector.stop()
         self._announcer.stop()
+        self.cache.close()
         for executor in (self._executor, self._background):
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -209,6 +213,10 @@ class Orchestrator:
             return desktop.with_password(launched.vnc.password)
         return self._with_password(desktop, deadline)
 
+    def dry_run_desktop(self, identity: Identity, client: ClientInfo) -> Json:
+        """See DryRun.run: nothing is written."""
+        return self._dry_run.run(identity, client)
+
     def resume_desktop(
         self,
         desktop: Desktop,
@@ -258,6 +266,11 @@ class Orchestrator:
     def remove_desktop_by_name(self, name: str) -> bool:
         """As ``remove_desktop``, of the user the pod's labels name. Raises ODResourceNotFoundError."""
         return self._remover.remove(owner_in(self._desktop_manifest(name)["metadata"]["labels"]))
+
+    def inventory(self, name: str) -> DesktopInventory:
+        """The desktop of that name, to take apart. Raises ODResourceNotFoundError."""
+        files = self._settings.desktop.resources_usage_cgroup_map
+        return DesktopInventory(self.client, self._inspector, files, self._desktop_manifest(name))
 
     def live_desktops(self, node: str = "") -> list[Pod]:
         """All desktop pods of any phase from the API, on ``node`` when it is given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import secrets
@@ -19,6 +20,7 @@ from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.manifests import network, posix, selectors
 from oc.od.orchestrator.manifests.desktop import desktop_pod
 from oc.od.orchestrator.manifests.types import Draw, HomeVolume
+from oc.od.orchestrator.masking import masked_pod
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import POD_LIST, Pod, choose, pod_from
 from oc.od.orchestrator.resources import PODS
@@ -64,7 +66,10 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A running desktop. ``created``: by this very call, not by another one that was joined."""
+    """A running desktop. ``created``: by this very call, not by another one that was joined.
+
+    vnc: the secret its password is in, None when it has to be read (again).
+    """
 
     pod: Pod
     vnc: VncSecret | None
@@ -107,7 +112,7 @@ class Launcher:
         home: HomeVolume | None = None
         taken: set[str] = set()
         for attempt in range(MAX_ROUNDS):
-            found = self._store.read(request.identity, request.deadline)
+            found = self._store.read(request.identity, request.deadline, pods=True)
             pods = self.live_desktops(request.identity, request.deadline)
             existing = choose(pods)
             if existing is not None:
@@ -115,7 +120,7 @@ class Launcher:
                 if joined is not None:
                     return joined
                 continue
-            account = self._account(found)
+            account = self.account(found)
             if home is None:
                 request.progress("b.Preparing storage")
                 home = self._storage.prepare(
@@ -167,7 +172,8 @@ class Launcher:
             logger.warning("desktop %s: %s", vnc.desktop, warning)
         return built.manifest
 
-    def _account(self, found: UserSecrets) -> PosixAccount:
+    def account(self, found: UserSecrets) -> PosixAccount:
+        """The user's POSIX account. Raises LaunchFailedError when the login left nothing of it."""
         if found.count("localaccount") != 1:
             raise LaunchFailedError(
                 "your account is not known here any more, please log in again",
@@ -187,6 +193,8 @@ class Launcher:
         """Create the claimed pod and wait for it; None when another round is needed."""
         manifest = self.manifest(request, found, account, home, claim)
         name = manifest["metadata"]["name"]
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("creating %s", json.dumps(masked_pod(manifest)))
         with self._starter.watching(name, request.progress) as watch:
             pod, ours = self._post(manifest, request)
             if not selectors.is_users(self._settings, request.identity, pod.labels):
@@ -253,8 +261,8 @@ class Launcher:
                 if self._is_orphan(pod):
                     self.discard(pod)
                 raise
-        if vnc is not None and running.secret_of(vnc.name) is None:
-            vnc = None
+        if vnc is not None and vnc.desktop != running.name:
+            vnc = None  # read before that pod was agreed on: its password is an earlier desktop's
         return Launched(running, vnc, created=False)
 
     def _is_orphan(self, pod: Pod) -> bool:

@@ -59,6 +59,7 @@ class PodCache:
         self._listeners: list[Listener] = []
         self._seen = -1
         self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._closed = False
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -105,14 +106,22 @@ class PodCache:
                     del self._subscriptions[name]
 
     def wait(self, name: str, predicate: Callable[[Pod | None], bool], deadline: Deadline) -> bool:
-        """Wait until ``predicate`` holds for the pod (None: absent); False at the deadline."""
+        """Wait until ``predicate`` holds for the pod (None: absent); False at the deadline, or at ``close``."""
         with self.subscribe(name) as subscription:
             while not predicate(self.get(name)):
                 left = deadline.remaining()
-                if left <= 0:
+                if left <= 0 or self._closed:
                     return False
                 subscription.wait(left)
             return True
+
+    def close(self) -> None:
+        """End every ``wait``: nothing more is going to be told."""
+        self._closed = True
+        with self._lock:
+            waiting = [subscription for several in self._subscriptions.values() for subscription in several]
+        for subscription in waiting:
+            subscription.wake()
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` at every change from now on."""

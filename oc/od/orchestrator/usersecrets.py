@@ -98,9 +98,11 @@ class SecretStore:
         self._client = client
         self._executor = executor
 
-    def read(self, identity: Identity, deadline: Deadline | None = None) -> UserSecrets:
-        """All secrets of the user in one call."""
+    def read(self, identity: Identity, deadline: Deadline | None = None, *, pods: bool = False) -> UserSecrets:
+        """All secrets of the user in one call. ``pods``: only what pods are made from, without the bulky ``ldif``."""
         selector = selectors.secret_selector(self._settings, identity)
+        if pods:
+            selector += ",access_type!=ldif"
         return UserSecrets(tuple(self._client.items(SECRETS, selector, deadline=deadline)))
 
     def read_type(self, identity: Identity, access_type: str) -> UserSecrets:

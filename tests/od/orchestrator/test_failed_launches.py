@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -153,3 +154,19 @@ def test_a_lost_answer_to_a_deletion_is_a_deletion(
     admin.fault(verb="delete", resource="pods", drop=True, after=True, count=1)
     assert orchestrator.remove_desktop(logged_in) is True
     assert admin.secrets(logged_in.userid) == []
+
+
+def test_neither_cookies_nor_the_password_are_logged(
+    orchestrator: Orchestrator, logged_in: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="oc")
+    progress = Progress()
+    desktop = create(orchestrator, logged_in, progress)
+    text = caplog.text + " ".join(progress.texts)
+    assert desktop.name in text
+    assert desktop.vnc_password is not None
+    for secret in (
+        desktop.vnc_password,
+        *(desktop.labels[key] for key in ("xauthkey", "pulseaudio_cookie", "broadcast_cookie")),
+    ):
+        assert secret not in text

@@ -152,6 +152,22 @@ def test_waiting_ends_when_the_condition_holds(cache: PodCache) -> None:
     assert results == [True]
 
 
+def test_waiting_ends_with_the_process(cache: PodCache) -> None:
+    waiting = threading.Event()
+    results: list[bool] = []
+
+    def never(found: Pod | None) -> bool:
+        waiting.set()
+        return False
+
+    thread = threading.Thread(target=lambda: results.append(cache.wait("fry-00001", never, Deadline(60))))
+    thread.start()
+    assert waiting.wait(20)
+    cache.close()
+    thread.join(20)
+    assert results == [False]
+
+
 def test_waiting_ends_at_the_deadline(cache: PodCache) -> None:
     assert cache.wait("fry-00001", lambda found: found is not None, Deadline(0.01)) is False
 
