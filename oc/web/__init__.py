@@ -34,7 +34,7 @@ Arguments of ``expose``
     empty_body  whether an absent or empty body stands for ``{}``; default: yes for ``dict`` and for Structs without a
               required field. Otherwise 411 without a length, 400 when empty.
     max_body  bytes, default 2 MiB; more is 413.
-    form      True also takes ``application/x-www-form-urlencoded``, which other sites can send: only where that is meant.
+    form      True also takes ``application/x-www-form-urlencoded``, which any site can send: use it with care.
     envelope  True (default): ``{"status": 200, "result": value, "message": "ok"}``; False: the value itself.
     trace     False keeps request and response out of the trace log.
     no_cache  True adds ``Cache-Control: no-cache, private`` (routes that answer tokens or the user's own data).
