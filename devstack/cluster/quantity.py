@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 from typing import Any
 
 PATTERN = re.compile(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$")
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _NANO = Decimal("1e-9")
+# Room for every quantity of the permitted length with nine places behind the point.
+_CONTEXT = Context(prec=200, rounding=ROUND_CEILING)
+_LENGTH_LIMIT = 64
 BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
@@ -22,7 +25,7 @@ class QuantityError(ValueError):
 def parse(text: str) -> tuple[Decimal, str]:
     """The value and its form: "binary", "decimal" or "exponent".  Raises QuantityError."""
     match = PATTERN.match(text)
-    if not match:
+    if not match or len(text) > _LENGTH_LIMIT:
         raise QuantityError(BAD_QUANTITY)
     number, suffix = match.groups()
     try:
@@ -30,17 +33,17 @@ def parse(text: str) -> tuple[Decimal, str]:
     except InvalidOperation as error:
         raise QuantityError(BAD_QUANTITY) from error
     if suffix in _BINARY:
-        return _ceil_nano(value * (2 ** _BINARY[suffix])), "binary"
+        return _ceil_nano(_CONTEXT.multiply(value, Decimal(2 ** _BINARY[suffix]))), "binary"
     if suffix in _DECIMAL:
-        return _ceil_nano(value.scaleb(_DECIMAL[suffix])), "decimal"
+        return _ceil_nano(value.scaleb(_DECIMAL[suffix], _CONTEXT)), "decimal"
     exponent = re.fullmatch(r"[eE]([-+]?[0-9]+)", suffix)
-    if exponent and abs(int(exponent[1])) < 100:
-        return _ceil_nano(value.scaleb(int(exponent[1]))), "exponent"
+    if exponent and abs(int(exponent[1])) < 50:
+        return _ceil_nano(value.scaleb(int(exponent[1]), _CONTEXT)), "exponent"
     raise QuantityError("unable to parse quantity's suffix")
 
 
 def _ceil_nano(value: Decimal) -> Decimal:
-    magnitude = abs(value).quantize(_NANO, rounding=ROUND_CEILING)
+    magnitude = abs(value).quantize(_NANO, context=_CONTEXT)
     return -magnitude if value < 0 else magnitude
 
 
@@ -63,7 +66,7 @@ def write(value: Decimal, form: str) -> str:
         form = "decimal"
     if form == "binary":
         return _binary(int(value))
-    sign, digits, exponent = value.normalize().as_tuple()
+    sign, digits, exponent = value.normalize(_CONTEXT).as_tuple()
     assert isinstance(exponent, int)
     mantissa = int("".join(map(str, digits)))
     rest = exponent % 3
@@ -92,5 +95,5 @@ def _binary(value: int) -> str:
 def round_up_to_milli(text: str) -> str:
     """A resource list's values have no finer grain than a thousandth."""
     value, form = parse(text)
-    rounded = value.quantize(Decimal("0.001"), rounding=ROUND_CEILING)
+    rounded = value.quantize(Decimal("0.001"), context=_CONTEXT)
     return write(rounded, form) if rounded != value else canonical(text)
