@@ -5,6 +5,7 @@ from __future__ import annotations
 from controllers.manager_bans import BanRoutes
 from controllers.manager_datastore import DatastoreRoutes
 from controllers.manager_desktops import DesktopRoutes
+from controllers.manager_garbage import GarbageRoutes
 from controllers.manager_images import ImageRoutes
 from oc.od.base_controller import BaseController
 from oc.od.health import health_report
@@ -14,7 +15,7 @@ from oc.web.redaction import redact, redact_headers
 HEALTHY = {"controler": "ManagerController", "status": "ok"}
 
 
-class ManagerController(DesktopRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, BaseController):
+class ManagerController(DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, BaseController):
     """Every route here needs the policy of ``ManagerController``: address, then API key."""
 
     @expose(methods=("GET",), auth="manager", envelope=False, trace=False)

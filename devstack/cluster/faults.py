@@ -113,6 +113,7 @@ class Seen:
     user_agent: str
     label_selector: bool
     duration_ms: float
+    dry_run: bool = False
 
 
 class Faults:

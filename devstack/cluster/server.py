@@ -118,6 +118,7 @@ class Server:
                 request.headers.get("User-Agent", "")[:256],
                 bool(query.get("labelSelector")),
                 round(took * 1000, 3),
+                query.get("dryRun") == ["All"],
             )
         )
 

@@ -12,11 +12,15 @@ from typing import Any
 from oc.model.identity import ClientInfo, Identity, Login
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.composer.administration import Administration
 from oc.od.composer.applications import Applications
 from oc.od.composer.desktops import Desktops
+from oc.od.composer.ending import Endings
+from oc.od.composer.garbage import GarbageCollector
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, Orchestrator
+from oc.od.orchestrator.podmodel import Pod
 from oc.od.settings import Settings
 from oc.sharecache import ShareCache
 
@@ -41,8 +45,22 @@ class Composer:
         self._settings = settings
         self._orchestrator = orchestrator
         self._apps = apps
-        self.desktops = Desktops(settings, orchestrator, messageinfo, accounting, history, sharecache)
+        self.endings = Endings(accounting, history, sharecache)
+        self.desktops = Desktops(settings, orchestrator, messageinfo, accounting, history, sharecache, self.endings)
         self.applications = Applications(settings, orchestrator, apps, accounting, fail_login)
+        self.garbage = GarbageCollector(settings, orchestrator, accounting, self.endings, sharecache)
+        self.administration = Administration(orchestrator, self.applications, accounting, self.endings)
+
+    def start(self) -> None:
+        """Start the background work of the use cases."""
+
+    def stop(self) -> None:
+        """End it, waiting at most a few seconds."""
+        self.garbage.stop()
+
+    def desktop_gone(self, pod: Pod) -> None:
+        """The pod of a desktop is gone, whatever the reason. Called by one replica for each."""
+        self.endings.seen(pod)
 
     def prepare_resources(self, login: Login) -> None:
         """Write the secrets a login brings (auth.md 8.1), before its token is issued.

@@ -69,9 +69,10 @@ class Applications:
         desktop = self._desktop(identity)
         running = self._orchestrator.applications(desktop, identity)
         self._accounting.increment("api", "list_container_app")
-        return [self._entry(application) for application in running if application.status in wanted]
+        return [self.entry(application) for application in running if application.status in wanted]
 
-    def _entry(self, running: RunningApplication) -> dict[str, Any]:
+    def entry(self, running: RunningApplication) -> dict[str, Any]:
+        """One item of a list, as the front end and the console read it (http-api.md 3.5)."""
         record = self._apps.find_by_image(running.image)
         entry: dict[str, Any] = {
             "podname": running.podname,
@@ -104,7 +105,7 @@ class Applications:
                 continue
             record = self._apps.find_by_image(running.image)
             entries.append(
-                self._entry(running)
+                self.entry(running)
                 | {
                     "container_id": running.id,
                     "name": record.name if record else None,

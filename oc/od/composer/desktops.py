@@ -10,6 +10,7 @@ from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity
 from oc.model.names import label_key
 from oc.od.accounting import Accounting
+from oc.od.composer.ending import Endings
 from oc.od.composer.launchlock import LaunchLock
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
@@ -36,12 +37,14 @@ class Desktops:
         accounting: Accounting,
         history: History,
         sharecache: ShareCache,
+        endings: Endings,
     ) -> None:
         self._settings = settings
         self._orchestrator = orchestrator
         self._messageinfo = messageinfo
         self._accounting = accounting
         self._history = history
+        self._endings = endings
         self._lock = LaunchLock(sharecache)
 
     def find(self, identity: Identity) -> Desktop | None:
@@ -111,7 +114,8 @@ class Desktops:
     def _discard(self, desktop: Desktop, deadline: Deadline) -> None:
         """Delete the pod only, its user's secrets stay. Raises LaunchFailedError when that is refused."""
         try:
-            self._orchestrator.delete_desktop_pod(desktop, deadline)
+            with self._endings.caused(desktop.uid):
+                self._orchestrator.delete_desktop_pod(desktop, deadline)
         except ODError as error:
             self._accounting.increment("desktop", "deletefailed")
             raise LaunchFailedError(
@@ -146,10 +150,13 @@ class Desktops:
         Raises ODError when a part could not be removed: nothing is lost silently.
         """
         desktop = self._orchestrator.find_desktop(identity)
-        removed = self._orchestrator.remove_desktop(identity)
-        if desktop is not None:
-            self._accounting.increment("desktop", "remove")
-            self._history.desktop(identity, client, "stop", desktop.name, desktop.node or "", isgarbaged)
+        if desktop is None:
+            return self._orchestrator.remove_desktop(identity)
+        with self._endings.caused(desktop.uid) as ours:
+            removed = self._orchestrator.remove_desktop(identity)
+        self._accounting.increment("desktop", "remove")
+        if ours:
+            self._endings.record(identity, client, desktop.name, desktop.node or "", isgarbaged)
         return removed
 
     def _record(self, identity: Identity, client: ClientInfo, desktop: Desktop, eventtype: str) -> None:
