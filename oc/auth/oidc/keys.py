@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 3600.0
 REFRESH_SECONDS: Final = 30.0
-"""Least time between two fetches, so that forged tokens cannot make us hammer the provider."""
+"""Least time between two fetches for unknown keys, so that forged tokens cannot make us hammer the provider."""
 
 MAX_KEYS: Final = 100
 MIN_RSA_BITS: Final = 2048
@@ -39,33 +39,34 @@ class SigningKeys:
         self._url = ""
         self._keys: tuple[Mapping[str, Any], ...] = ()
         self._fetched: float | None = None
+        self._searched: float | None = None
 
     def find(self, url: str, algorithm: str, kid: str | None) -> Any:
         """The public key for a token with this header. ``algorithm`` is one of ALGORITHMS.
 
         Raises ExternalAuthError when there is none, or more than one for a token that names none.
         """
+        now = self._clock()
         with self._lock:
-            if self._due(url, FRESH_SECONDS):
-                self._fetch(url)
+            just_fetched = url != self._url or _older(self._fetched, now, FRESH_SECONDS)
+            if just_fetched:
+                self._fetch(url, now)
             found = self._matching(algorithm, kid)
-            if not found and self._due(url, REFRESH_SECONDS):
-                self._fetch(url)
+            if not found and not just_fetched and _older(self._searched, now, REFRESH_SECONDS):
+                self._searched = now
+                self._fetch(url, now)
                 found = self._matching(algorithm, kid)
         if len(found) != 1:
             raise ProviderAnswerError("the identity token is signed with an unknown key")
         return _public_key(found[0], algorithm)
 
-    def _due(self, url: str, age: float) -> bool:
-        return url != self._url or self._fetched is None or self._clock() - self._fetched >= age
-
     def _matching(self, algorithm: str, kid: str | None) -> list[Mapping[str, Any]]:
         return [key for key in self._keys if _fits(key, algorithm) and (kid is None or key.get("kid") == kid)]
 
-    def _fetch(self, url: str) -> None:
+    def _fetch(self, url: str, now: float) -> None:
         """Replace the keys. While the provider is away the known ones stay; without any, raises ExternalAuthError."""
         known = url == self._url and bool(self._keys)
-        self._url, self._fetched = url, self._clock()
+        self._url, self._fetched = url, now
         try:
             answer = self._transport.get(url)
             keys = answer.document("key set").get("keys") if answer.ok else None
@@ -78,6 +79,10 @@ class SigningKeys:
             logger.error("the key set of an identity provider is not renewed: %s", error)
             return
         self._keys = tuple(key for key in keys[:MAX_KEYS] if isinstance(key, dict))
+
+
+def _older(then: float | None, now: float, seconds: float) -> bool:
+    return then is None or now - then >= seconds
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
