@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
-from oc.auth.directory.library import LDAPExceptionError, ldap3, validate_simple_password
+from oc.auth.directory.library import LDAPExceptionError, bind_operation, ldap3, validate_simple_password
 from oc.auth.directory.servers import ServerAddress
 from oc.auth.directory.transport import (
     BoundedSocket,
@@ -28,6 +28,7 @@ EVERYTHING: Final = "(objectClass=*)"
 
 _SUCCESS: Final = 0
 _SIZE_LIMIT: Final = 4
+_BIND_IN_PROGRESS: Final = 14
 _NO_SUCH_OBJECT: Final = 32
 _INVALID_DN: Final = 34
 _TRY_ANOTHER: Final = frozenset((51, 52, 80))
@@ -130,9 +131,47 @@ class Session:
             self.connection.password = None
             self.connection.request = None
         result = self.connection.result or {}
+        if result.get("result") != _SUCCESS or not self.connection.bound:
+            self._refuse_bind(result)
+
+    def bind_dialogue(self, mechanism: str, dialogue: Generator[bytes, bytes, None]) -> None:
+        """SASL bind (RFC 4513 5.2) by a generator that yields what is sent and receives what is answered.
+
+        Raises as bind_simple, and what the dialogue raises.
+        """
+        connection = self.connection
+        connection.sasl_in_progress = True
+        try:
+            token = next(dialogue)
+            while True:
+                result = self._bind_step(mechanism, token)
+                if result.get("result") != _BIND_IN_PROGRESS:
+                    break
+                try:
+                    token = dialogue.send(bytes(result.get("saslCreds") or b""))
+                except StopIteration:
+                    raise ServerFailedError(f"{self.address}: the server does not finish a bind") from None
+        finally:
+            connection.sasl_in_progress = False
+            connection.request = None
+            dialogue.close()
+        if result.get("result") != _SUCCESS:
+            self._refuse_bind(result)
+        connection.bound = True
+
+    def _bind_step(self, mechanism: str, token: bytes) -> Mapping[str, Any]:
+        connection = self.connection
+
+        def step() -> None:
+            request = bind_operation(connection.version, ldap3.SASL, None, None, mechanism, token)
+            connection.post_send_single_response(connection.send("bindRequest", request, None))
+
+        self._call(step)
+        result: Mapping[str, Any] = connection.result or {}
+        return result
+
+    def _refuse_bind(self, result: Mapping[str, Any]) -> NoReturn:
         code = result.get("result")
-        if code == _SUCCESS and self.connection.bound:
-            return
         reason = f"{self.address}: result {code} {printable(result.get('description'), 60)}: "
         reason += printable(result.get("message"))
         if code in _NOT_THESE_CREDENTIALS:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError
+from oc.auth.providers.explicit import make_explicit
 from oc.auth.providers.external import make_external
 from oc.auth.providers.implicit import make_implicit
-from oc.auth.providers.ldap import make_explicit
 
 ProviderMaker = Callable[[str, Mapping[str, Any], ProviderContext], Provider]
 """Makes a provider from its name and dict; raises ProviderError when the dict cannot be used."""

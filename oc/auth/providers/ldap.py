@@ -9,15 +9,17 @@ from typing import Any, ClassVar, Final
 
 from oc.auth.accounts import account_from_mapping
 from oc.auth.directory.attributes import user_attributes
-from oc.auth.directory.binding import METHODS, Authenticated, LoginMethod
+from oc.auth.directory.binding import METHODS, Authenticated, LoginMethod, UserSearch
+from oc.auth.directory.dialogues import KerberosMethod, NtlmMethod, gssapi_available
 from oc.auth.directory.directory import ALL_AWAY
 from oc.auth.directory.groups import is_member, listed_groups, nested_groups
 from oc.auth.directory.posix import has_posix_account, posix_values
 from oc.auth.directory.servers import ServerAddress
-from oc.auth.directory.serviceaccount import ServiceAccount
+from oc.auth.directory.serviceaccount import Credentials, ServiceAccount
 from oc.auth.directory.session import Entry
 from oc.auth.directory.transport import DirectoryError, ServerFailedError
-from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError
+from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError, read_keys
+from oc.auth.providers.helper_keys import HelperKeys
 from oc.auth.providers.ldap_keys import LdapKeys, LdapReader, read_all_keys
 from oc.errors import AuthenticationError, AuthenticationFailureError
 from oc.model.identity import PosixAccount
@@ -42,8 +44,9 @@ class LdapProvider(Provider):
         # the type of a directory is fixed: clients choose the photo attribute by it
         super().__init__(name, {key: value for key, value in given.items() if key != "type"}, context)
         where = f"authmanagers.{self.manager}.providers.{name}"
+        self._helpers = read_keys(given, HelperKeys)
         self._ldap = read_all_keys(given, LdapKeys)
-        reader = LdapReader(self._ldap, context.base)
+        reader = self._reader(given, context)
         addresses = reader.addresses()
         self._directory = reader.directory(f"provider {name}", addresses)
         self._groups = reader.groups()
@@ -53,11 +56,37 @@ class LdapProvider(Provider):
         users = reader.users(attributes=("*", self._groups.attribute))
         credentials = reader.credentials()
         reader.finish()
-        self.service_account = ServiceAccount(self._directory, credentials) if credentials else None
         self._auth_type = (self._ldap.auth_type or "SIMPLE").upper()
-        maker = METHODS.get(self._auth_type)
-        self._method: LoginMethod | None = maker(self._directory, users, self.service_account) if maker else None
+        self.service_account = self._make_service_account(credentials) if credentials else None
+        self._kerberos = self._helpers.kerberos(self.domain, context.base)
+        self._derived = self._helpers.derived(self.keys.auth_protocol or {}, self.domain, context.base)
+        self._method = self._make_method(users)
         self._warn(where, addresses)
+
+    @property
+    def domain(self) -> str:
+        """NetBIOS name of the domain, ``""`` outside Active Directory."""
+        return ""
+
+    def _reader(self, given: Mapping[str, Any], context: ProviderContext) -> LdapReader:
+        """Reads the keys; another kind of directory has other defaults."""
+        return LdapReader(self._ldap, context.base)
+
+    def _make_service_account(self, credentials: Credentials) -> ServiceAccount:
+        return ServiceAccount(self._directory, credentials)
+
+    def _make_method(self, users: UserSearch) -> LoginMethod | None:
+        """The class of ``auth_type``, None for an unknown one. Raises ProviderError when something else is missing."""
+        if self._auth_type == "KERBEROS":
+            if self._kerberos is None:
+                raise ProviderError("kerberos_realm: needed by auth_type KERBEROS")
+            if not self.keys.auth_only and not gssapi_available():
+                raise ProviderError("auth_type: KERBEROS without auth_only needs the Python package gssapi")
+            return KerberosMethod(self._directory, users, self.service_account, self._kerberos)
+        if self._auth_type == "NTLM":
+            return NtlmMethod(self._directory, users, self.service_account, self.domain)
+        maker = METHODS.get(self._auth_type)
+        return maker(self._directory, users, self.service_account) if maker else None
 
     def _warn(self, where: str, addresses: list[ServerAddress]) -> None:
         if self._method is None:
@@ -81,8 +110,32 @@ class LdapProvider(Provider):
         login, password = attempt.userid or "", attempt.password or ""
         method = self._ready_method()
         method.check(login, password)
-        with method.open(login, password, self._directory.deadline()) as user:
+        deadline = self._directory.deadline()
+        if self.keys.auth_only and isinstance(method, KerberosMethod):
+            method.verify(login, password, deadline)
+            yield self._bare_account(login, password)
+            return
+        with method.open(login, password, deadline) as user:
             yield self._account(user, login, password)
+
+    def _bare_account(self, login: str, password: str) -> Account:
+        """What is known of a user when the directory is not read."""
+        return Account(
+            userid=login,
+            name=login,
+            password=password,
+            domain=self.domain or None,
+            claims=self._derived.claims(login, password, self.domain),
+            protocol={**PROTOCOLS, **(self.keys.auth_protocol or {})},
+            display=self._display,
+        )
+
+    @property
+    def _display(self) -> str:
+        """What the success message calls the provider."""
+        if self._auth_type == "KERBEROS" and self._kerberos is not None:
+            return self._kerberos.realm
+        return self.domain if self._auth_type == "NTLM" else ""
 
     def _ready_method(self) -> LoginMethod:
         if self._method is None:
@@ -95,30 +148,42 @@ class LdapProvider(Provider):
 
     def _account(self, user: Authenticated, login: str, password: str) -> Account:
         entry = user.entry
-        userid = entry.first(self._userid_attribute)
+        userid, name = self._names(entry)
         if not userid:
             raise AuthenticationFailureError(
                 "the directory gives this user no user id", doing=f"read the attribute {self._userid_attribute}"
             )
         try:
-            roles = (
-                nested_groups(user.session, self._groups, entry)
-                if self._ldap.recursive_search
-                else listed_groups(entry, self._groups)
-            )
+            roles = self._roles(user)
             posix = self._posix_account(user, login)
         except DirectoryError as error:
             raise self._failure(error) from None
         return Account(
             userid=userid,
-            name=entry.first(self._name_attribute)[:MAX_NAME] or userid,
-            attributes=user_attributes(entry),
+            name=name[:MAX_NAME] or userid,
+            attributes=self._attributes(entry),
             roles=roles,
             posix=posix,
             password=password,
+            domain=self.domain or None,
+            claims=self._derived.claims(login, password, self.domain),
             protocol={**PROTOCOLS, **(self.keys.auth_protocol or {})},
             member_of=lambda group: self._is_member(user, group),
+            display=self._display,
         )
+
+    def _names(self, entry: Entry) -> tuple[str, str]:
+        """User id and display name."""
+        return entry.first(self._userid_attribute), entry.first(self._name_attribute)
+
+    def _attributes(self, entry: Entry) -> dict[str, Any]:
+        return user_attributes(entry)
+
+    def _roles(self, user: Authenticated) -> tuple[str, ...]:
+        """Raises DirectoryError."""
+        if self._ldap.recursive_search:
+            return nested_groups(user.session, self._groups, user.entry)
+        return listed_groups(user.entry, self._groups)
 
     def _posix_account(self, user: Authenticated, login: str) -> PosixAccount | None:
         if not has_posix_account(user.entry):
@@ -136,10 +201,3 @@ class LdapProvider(Provider):
         logger.error("provider %s: %s", self.name, error)
         away = isinstance(error, ServerFailedError)
         return AuthenticationFailureError(ALL_AWAY if away else "the directory does not permit to read the user")
-
-
-def make_explicit(name: str, given: Mapping[str, Any], context: ProviderContext) -> Provider:
-    """The provider for an entry of the manager ``explicit``. Raises ProviderError."""
-    if given.get("domain"):
-        raise ProviderError("domain: Active Directory is not available")
-    return LdapProvider(name, given, context)
