@@ -6,12 +6,15 @@ item of a list with keys, `v:VALUE` for a member of a set.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from devstack.cluster import schema
-from devstack.cluster.objects import Object, timestamp
+from devstack.cluster.objects import Object, encode, timestamp
 from devstack.cluster.resources import Resource
 from devstack.cluster.schema import Field, Type
 from devstack.cluster.store import Store
@@ -63,6 +66,21 @@ def from_fields(fields: Object, prefix: Path = ()) -> set[Path]:
         else:
             found.add((*prefix, element))
     return found
+
+
+# Pods of one making have the same fields: their sets are held once, as JSON text (msgspec.Raw is written as it is).
+@functools.lru_cache(maxsize=4096)
+def _written(paths: frozenset[Path]) -> msgspec.Raw:
+    return msgspec.Raw(encode(to_fields(set(paths))))
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_text(text: bytes) -> frozenset[Path]:
+    return frozenset(from_fields(msgspec.json.decode(text)))
+
+
+def _read(fields: Any) -> frozenset[Path]:
+    return _read_text(bytes(fields)) if isinstance(fields, msgspec.Raw) else frozenset(from_fields(fields))
 
 
 # -- walking objects -------------------------------------------------------------------------------------------------
@@ -165,7 +183,7 @@ class Manager:
         entry: Object = {"manager": self.name, "operation": self.operation, "apiVersion": self.version}
         if self.time:
             entry["time"] = self.time
-        entry |= {"fieldsType": "FieldsV1", "fieldsV1": to_fields(set(self.paths))}
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": _written(self.paths)}
         if self.subresource:
             entry["subresource"] = self.subresource
         return entry
@@ -180,7 +198,7 @@ def managers_of(obj: Object | None) -> list[Manager]:
             entry.get("apiVersion", ""),
             entry.get("subresource", ""),
             entry.get("time", ""),
-            frozenset(from_fields(entry.get("fieldsV1") or {})),
+            _read(entry.get("fieldsV1") or {}),
         )
         for entry in entries
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import yaml
 
 from devstack.cluster import jsontext, protobuf
@@ -33,7 +34,9 @@ class Answer:
 
     def write(self, value: Any) -> bytes:
         if self.media == YAML:
-            return yaml.safe_dump(value, default_flow_style=False, allow_unicode=True).encode()
+            # By way of JSON: parts of an object may be held as text.
+            plain = msgspec.json.decode(encode(value))
+            return yaml.safe_dump(plain, default_flow_style=False, allow_unicode=True).encode()
         return encode(value)
 
 

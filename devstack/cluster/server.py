@@ -19,6 +19,7 @@ from devstack.cluster import (
     reading,
     requestinfo,
     reviews,
+    scale,
     streaming,
     writing,
 )
@@ -56,6 +57,7 @@ _CREATED_PARTS: dict[str, _Handler] = {
     "pods/eviction": podparts.evict,
     "serviceaccounts/token": reviews.token,
 }
+_STORED_PARTS = frozenset({"status", "ephemeralcontainers", "resize", "finalize"})
 _STREAMED = frozenset({"pods/log", "pods/exec", "pods/attach", "pods/portforward"})
 
 
@@ -233,11 +235,11 @@ def _handler(info: RequestInfo, resource: Resource) -> _Handler:
     if info.subresource:
         handler = _PARTS.get(info.verb)
         if info.subresource == "scale":
-            from devstack.cluster import scale
-
             return scale.HANDLERS[info.verb]
         if handler is None:
             raise method_not_allowed()
+        if info.subresource not in _STORED_PARTS:
+            raise ApiError(501, "NotImplemented", f"{info.full_resource} is not served by the development cluster")
         return handler
     if resource.plural in reviews.HANDLERS:
         return reviews.HANDLERS[resource.plural]

@@ -247,12 +247,12 @@ class Store:
         return sorted(self._owned.get(uid, ()))
 
     # -- writing -------------------------------------------------------------------------------------------------
-    def create(self, kind: str, obj: Object) -> Object:
+    def create(self, kind: str, obj: Object, *, copy: bool = True) -> Object:
         """Store a new object; uid, creationTimestamp, resourceVersion and generation are filled in.
 
-        Raises AlreadyExistsError.  The given dict is copied.
+        Raises AlreadyExistsError.  The given dict is copied, unless the caller hands it over with `copy` False.
         """
-        obj = copy_json(obj)
+        obj = copy_json(obj) if copy else obj
         obj.pop("apiVersion", None)
         obj.pop("kind", None)
         metadata = obj["metadata"]

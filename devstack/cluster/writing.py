@@ -109,7 +109,7 @@ def create_object(
         raise already_exists(resource.plural, resource.group, metadata["name"])
     if wanted.dry_run:
         return _dry(api, resource, obj)
-    api.store.create(resource.storage, obj)
+    api.store.create(resource.storage, obj, copy=False)
     item = api.store.item(resource.storage, metadata.get("namespace"), metadata["name"])
     assert item is not None
     return item

@@ -139,6 +139,11 @@ def test_a_scale_changes_the_replicas(bed: Bed, space: str) -> None:
     assert bed.patch(f"{path}/d/scale", {"spec": {"replicas": -1}}).status == 422
 
 
+def test_a_proxy_is_not_taken_for_the_pod(bed: Bed, space: str) -> None:
+    bed.post(f"{space}/pods", pod())
+    assert bed.get(f"{space}/pods/p/proxy").status == 501
+
+
 # -- watches ---------------------------------------------------------------------------------------------------------
 def test_a_watch_sees_every_change_of_its_selection_once(bed: Bed, space: str) -> None:
     version = bed.get(f"{space}/configmaps").body["metadata"]["resourceVersion"]
