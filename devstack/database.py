@@ -54,23 +54,38 @@ def _password(file: Path) -> str:
     return password
 
 
-def start(state: Path, port: int = 0, *, auth: bool = True) -> Database:
-    """Start the database with its files in `state`/database. Raises ChildError."""
-    credentials = state / "secrets" / "mongodb.json"
-    password = _password(credentials)
+def launch(state: Path, port: int = 0, *, auth: bool = True) -> Child:
+    """Start the process with its files in `state`/database; `await_ready` must follow. Raises ChildError."""
+    credentials = _credentials(state)
+    _password(credentials)
     argv = [sys.executable, "-m", "devstack.database", "--storage", str(state / "database")]
     argv += ["--credentials", str(credentials), "--port", str(port)]
     if not auth:
         argv.append("--no-auth")
-    child = start_child("database", argv, state / "logs" / "database.log")
+    return start_child("database", argv, state / "logs" / "database.log")
+
+
+def await_ready(state: Path, child: Child, *, auth: bool = True) -> Database:
+    """Wait for a launched database. Raises ChildError (the process is stopped then)."""
     try:
-        ready = child.wait_ready_line(READY_SECONDS)
-        chosen = int(ready["port"])
-    except (ChildError, KeyError, ValueError):
+        port = int(child.wait_ready_line(READY_SECONDS)["port"])
+    except (KeyError, ValueError) as error:
+        child.stop()
+        raise child.failure("gave an incomplete ready line") from error
+    except ChildError:
         child.stop()
         raise
-    user = f"{USER}:{password}@" if auth else ""
-    return Database(child, chosen, f"mongodb://{user}127.0.0.1:{chosen}")
+    user = f"{USER}:{_password(_credentials(state))}@" if auth else ""
+    return Database(child, port, f"mongodb://{user}127.0.0.1:{port}")
+
+
+def start(state: Path, port: int = 0, *, auth: bool = True) -> Database:
+    """Start the database and wait for it. Raises ChildError."""
+    return await_ready(state, launch(state, port, auth=auth), auth=auth)
+
+
+def _credentials(state: Path) -> Path:
+    return state / "secrets" / "mongodb.json"
 
 
 # -- the process -----------------------------------------------------------------------------------------------------
@@ -92,23 +107,25 @@ def _serve(storage: Path, port: int, *, auth: bool) -> Any:
     return server
 
 
-def _create_users(storage: Path, password: str) -> None:
-    """Make the product's user in each database; needs a server without authorization, which only we know of."""
+def _create_users(server: Any, password: str) -> None:
+    """Make the product's user in each database, while the server does not ask for a password yet; then let it ask.
+
+    (The server has no first user otherwise, and a restart in between would cost two seconds.)
+    """
     from pymongo import MongoClient
     from pymongo.errors import OperationFailure
 
-    server = _serve(storage, 0, auth=False)
-    try:
-        with MongoClient[dict[str, Any]](
-            "127.0.0.1", server.address[1], directConnection=True, serverSelectionTimeoutMS=CLIENT_TIMEOUT_MS
-        ) as client:
-            for name in DATABASES:
-                try:
-                    client[name].command("createUser", USER, pwd=password, roles=[{"role": ROLE, "db": name}])
-                except OperationFailure as error:
-                    log.info("user of database %s is there already (code %s)", name, error.code)
-    finally:
-        server.stop()
+    with MongoClient[dict[str, Any]](
+        "127.0.0.1", server.address[1], directConnection=True, serverSelectionTimeoutMS=CLIENT_TIMEOUT_MS
+    ) as client:
+        for name in DATABASES:
+            try:
+                client[name].command("createUser", USER, pwd=password, roles=[{"role": ROLE, "db": name}])
+            except OperationFailure as error:
+                log.info("user of database %s is there already (code %s)", name, error.code)
+    server.require_auth = True
+    # A connection keeps the rule it began with: none may be left from before.
+    server.connections.close_all()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,10 +143,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     options.storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     marker = options.storage / "users-made"
-    if not options.no_auth and not marker.exists():
-        _create_users(options.storage, json.loads(options.credentials.read_text())["password"])
+    first = not options.no_auth and not marker.exists()
+    server = _serve(options.storage, options.port, auth=not options.no_auth and not first)
+    if first:
+        _create_users(server, json.loads(options.credentials.read_text())["password"])
         marker.touch()
-    server = _serve(options.storage, options.port, auth=not options.no_auth)
     print(json.dumps({"ready": True, "port": server.address[1]}), flush=True)
     stop.wait()
     server.stop()

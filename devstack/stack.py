@@ -104,11 +104,14 @@ class Stack:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spawner = Spawner()
         try:
+            # The slow ones are launched first and waited for last.
+            base = self._launch_database(self._spawner) if "database" in self.parts else None
+            cluster = self._launch_cluster(self._spawner) if "cluster" in self.parts else None
             self.keys = ensure_keys(self.state / "keys")
-            if "cluster" in self.parts:
-                self._start_cluster(self._spawner)
-            if "database" in self.parts:
-                self._start_database(self._spawner)
+            if cluster is not None:
+                self._await_cluster(cluster)
+            if base is not None:
+                self._await_database(base)
             if "cache" in self.parts and cache.is_available():
                 self._start_cache(self._spawner)
             self._write_environment()
@@ -188,7 +191,7 @@ class Stack:
         return rows
 
     # -- parts ---------------------------------------------------------------------------------------------------
-    def _start_cluster(self, spawner: Spawner) -> None:
+    def _launch_cluster(self, spawner: Spawner) -> Child:
         argv = [sys.executable, "-m", "devstack.cluster", "--port", str(self._ports.cluster)]
         argv += ["--state", str(self.state / "cluster"), *self._cluster_arguments]
         if self._tls:
@@ -199,6 +202,9 @@ class Stack:
         log = self.state / "logs" / "cluster.log"
         child = spawner.run(lambda: start_child("cluster", argv, log))
         self._children.append(child)
+        return child
+
+    def _await_cluster(self, child: Child) -> None:
         ready = child.wait_ready_line(CLUSTER_READY_SECONDS)
         self._take_cluster(child, ready)
         assert self._client is not None
@@ -226,10 +232,14 @@ class Stack:
         write_private(self.kubeconfig, admin.read_bytes())
         self._client = ClusterClient(self.kubeconfig)
 
-    def _start_database(self, spawner: Spawner) -> None:
-        started = spawner.run(lambda: database.start(self.state, self._ports.database, auth=self._database_auth))
-        self._children.append(started.child)
-        self.mongodb_url, self.mongodb_parameters = started.url, started.parameters
+    def _launch_database(self, spawner: Spawner) -> Child:
+        child = spawner.run(lambda: database.launch(self.state, self._ports.database, auth=self._database_auth))
+        self._children.append(child)
+        return child
+
+    def _await_database(self, child: Child) -> None:
+        ready = database.await_ready(self.state, child, auth=self._database_auth)
+        self.mongodb_url, self.mongodb_parameters = ready.url, ready.parameters
 
     def _start_cache(self, spawner: Spawner) -> None:
         child, port = spawner.run(lambda: cache.start(self.state, self._ports.cache))
