@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 3.05
 READ_SECONDS: Final = 8.0
 TOTAL_SECONDS: Final = 12.0
-"""Longest whole call, from the first byte sent to the last byte read."""
 
 MAX_ANSWER: Final = 512 * 1024
 """Largest answer read, in bytes after decompression."""
@@ -113,9 +112,11 @@ class HttpTransport:
     """The real one. Each call has a connection of its own, so that nothing of one login reaches another.
 
     ca_file: certificates of a private authority, None for the usual ones. insecure: plain http is allowed.
+    seconds: longest whole call, from the first byte sent to the last byte read.
     """
 
-    def __init__(self, *, ca_file: str | None = None, insecure: bool = False) -> None:
+    def __init__(self, *, ca_file: str | None = None, insecure: bool = False, seconds: float = TOTAL_SECONDS) -> None:
+        self._seconds = seconds
         self._verify: str | bool = ca_file or True
         self._insecure = insecure
 
@@ -134,7 +135,7 @@ class HttpTransport:
     def _call(self, method: str, url: str, form: Mapping[str, str] | None, auth: AuthBase) -> ProviderAnswer:
         if not secure_enough(url, insecure=self._insecure):
             raise ProviderAnswerError("the identity provider names an address that is not https", doing=_shown(url))
-        end = time.monotonic() + TOTAL_SECONDS
+        end = time.monotonic() + self._seconds
         headers = {"Accept": "application/json", "User-Agent": _USER_AGENT, "Connection": "close"}
         try:
             with (
@@ -145,7 +146,7 @@ class HttpTransport:
                     data=form,
                     headers=headers,
                     auth=auth,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    timeout=(CONNECT_SECONDS, min(READ_SECONDS, self._seconds)),
                     allow_redirects=False,
                     stream=True,
                     verify=self._verify,

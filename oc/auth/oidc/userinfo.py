@@ -77,7 +77,8 @@ def _require_verified(document: Mapping[str, Any], path: str) -> None:
     beside = read_path(document, parent) if parent else document
     for place in (beside, document):
         for claim in ("email_verified", "verified_email"):
-            if isinstance(place, Mapping) and place.get(claim) in (True, "true"):
+            said = place.get(claim) if isinstance(place, Mapping) else None
+            if said is True or said == "true":  # 1 is neither
                 return
     raise ExternalAuthUserError("the identity provider has not verified the user's e-mail address")
 
