@@ -5,6 +5,10 @@ from __future__ import annotations
 import ipaddress
 
 
+class NoAddressError(Exception):
+    """Every address of the network is taken; the text is that of the pod's event."""
+
+
 class AddressPool:
     """Hands out the host addresses of one network; a returned one is used again last."""
 
@@ -14,7 +18,7 @@ class AddressPool:
         self._free: dict[str, None] = {}
 
     def take(self) -> str:
-        """A free address. Raises RuntimeError when the network is full."""
+        """A free address. Raises NoAddressError when the network is full."""
         if self._next < self._network.num_addresses - 1:
             address = str(self._network[self._next])
             self._next += 1
@@ -22,7 +26,7 @@ class AddressPool:
         try:
             address = next(iter(self._free))
         except StopIteration:
-            raise RuntimeError(f"no address left in {self._network}") from None
+            raise NoAddressError(f"no IP addresses available in range set: {self._network}") from None
         del self._free[address]
         return address
 

@@ -1,7 +1,7 @@
-"""Readiness, liveness, start probes and stop hooks.
+"""Readiness, liveness and start probes, hooks at start and stop (commands and sleeps).
 
-Probes really run only for containers with a real process. An idle container is ready when the initial delay of its
-readiness probe has passed: ten thousand of them must not cost ten thousand timers.
+Probes and start hooks really run only for containers with a real process. An idle container is ready when the initial
+delay of its readiness probe has passed: ten thousand of them must not cost ten thousand timers.
 """
 
 from __future__ import annotations
@@ -43,6 +43,19 @@ class Prober:
         container.state.ready = probe is None and container.state.started and not ready_after_s
         self._spawn(container, self._follow(container, ready_after_s))
 
+    def after_start(self, container: Container) -> None:
+        """Run the postStart hook of a real process; the container is killed when it fails."""
+        hook = (container.state.spec.get("lifecycle") or {}).get("postStart")
+        if hook and not container.idle:
+            self._spawn(container, self._run_start_hook(container, hook))
+
+    async def _run_start_hook(self, container: Container, hook: Object) -> None:
+        why = await self._run_hook(container, hook)
+        if why:
+            message = f"PostStartHook failed: {why}"
+            self._worker.starter.event(self._worker.pod, container, "Warning", "FailedPostStartHook", message)
+            container.kill()
+
     def forget(self, container: Container) -> None:
         """The container has ended or is about to."""
         for task in container.tasks:
@@ -54,28 +67,30 @@ class Prober:
         for container in self._worker.containers.values():
             hook = (container.state.spec.get("lifecycle") or {}).get("preStop")
             if hook and container.is_running:
-                hooks.append(self._run_hook(container, hook))
+                hooks.append(self._run_stop_hook(container, hook))
         if hooks:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     await asyncio.gather(*hooks)
 
-    async def _run_hook(self, container: Container, hook: Object) -> None:
+    async def _run_stop_hook(self, container: Container, hook: Object) -> None:
+        why = await self._run_hook(container, hook)
+        if why:
+            message = f"PreStopHook failed: {why}"
+            self._worker.starter.event(self._worker.pod, container, "Warning", "FailedPreStopHook", message)
+
+    async def _run_hook(self, container: Container, hook: Object) -> str:
+        """Run a hook; why it failed, or nothing."""
         if "sleep" in hook:
             await asyncio.sleep(hook["sleep"].get("seconds", 0))
         elif "exec" in hook:
             try:
                 status = await execute(self._worker, container, hook["exec"].get("command") or [], _ignore)
             except (ExecError, RuntimeRefusedError) as error:
-                self._hook_failed(container, str(error))
-            else:
-                if status != 0:
-                    self._hook_failed(container, f"command exited with {status}")
-
-    def _hook_failed(self, container: Container, why: str) -> None:
-        self._worker.starter.event(
-            self._worker.pod, container, "Warning", "FailedPreStopHook", f"PreStopHook failed: {why}"
-        )
+                return str(error)
+            if status != 0:
+                return f"command exited with {status}"
+        return ""
 
     def _spawn(self, container: Container, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)

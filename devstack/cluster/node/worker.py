@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from devstack.cluster.node import misbehaving, restarting
+from devstack.cluster.node.addresses import NoAddressError
 from devstack.cluster.node.container import Container, Ending
 from devstack.cluster.node.host import Host
 from devstack.cluster.node.logs import LogBuffer
@@ -169,7 +170,7 @@ class PodWorker:
         delays = self.host.options.delays
         if delays.sandbox:
             await asyncio.sleep(delays.sandbox)
-        self.state.pod_ip = self.host.addresses.take()
+        self.state.pod_ip = await self._take_address()
         self.state.sandbox_ready = True
         for container in self.of_role("ephemeral"):
             self.spawn(self._start(container))
@@ -188,6 +189,14 @@ class PodWorker:
                 delay = min(delay * 2, self.host.options.delays.retry_max)
             else:
                 return
+
+    async def _take_address(self) -> str:
+        while True:
+            try:
+                return self.host.addresses.take()
+            except NoAddressError as error:
+                self.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+                await asyncio.sleep(self.host.options.delays.mount_retry)
 
     async def _initialize(self, container: Container) -> None:
         """Run an init container until it has done its part; it may take several tries."""
@@ -244,6 +253,7 @@ class PodWorker:
             container.state.started = False
         elif not behaviour.never_ready:
             self.prober.watch(container, behaviour.ready_after_s)
+        self.prober.after_start(container)
         if container.state.is_sidecar and self._init_done is not None:
             self._init_done.set()
         misbehaving.arm_container(container, behaviour)

@@ -65,6 +65,14 @@ def test_a_changed_spec_counts_the_generation_up_and_a_changed_status_does_not()
     assert found["metadata"]["generation"] == 2
 
 
+def test_versions_share_what_did_not_change() -> None:
+    store = Store()
+    before = store.create("pods", make("a", spec={"x": [1, 2]}, status={"phase": "Pending"}))
+    after = store.update("pods", "ns", "a", lambda obj: obj["status"].update(phase="Running"))
+    assert after["spec"] is before["spec"]
+    assert before["status"] == {"phase": "Pending"}
+
+
 def test_a_list_is_ordered_by_namespace_and_name() -> None:
     store = Store()
     for name, namespace in (("b", "two"), ("c", "one"), ("a", "two"), ("a", "one")):

@@ -128,6 +128,17 @@ async def test_an_address_is_used_again_only_after_the_fresh_ones(tmp_path: Path
 
 
 @in_loop
+async def test_a_pod_without_an_address_waits_for_one(tmp_path: Path) -> None:
+    async with bed(tmp_path, {"pod_network": "10.9.0.0/30", "delays": {"mount_retry": 0.01}}) as cluster:
+        cluster.pod("p")
+        await cluster.running("p")
+        cluster.pod("q")
+        await cluster.until(lambda: cluster.events("FailedCreatePodSandBox"))
+        cluster.delete("p")
+        assert (await cluster.running("q"))["status"]["podIP"] == "10.9.0.2"
+
+
+@in_loop
 async def test_a_missing_tag_ends_in_image_pull_back_off(tmp_path: Path) -> None:
     async with bed(tmp_path) as cluster:
         cluster.pod(container={"image": "busybox:missing-1"})

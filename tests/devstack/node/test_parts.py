@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.cluster.node import parse_options, realistic_options
-from devstack.cluster.node.addresses import AddressPool
+from devstack.cluster.node.addresses import AddressPool, NoAddressError
 from devstack.cluster.node.demand import pod_requests
 from devstack.cluster.node.environment import ConfigError, build_environment, expand, field_value
 from devstack.cluster.node.images import InvalidImageNameError, parse_image
@@ -232,7 +232,7 @@ async def test_a_line_without_end_is_cut() -> None:
 def test_a_full_network_is_an_error() -> None:
     pool = AddressPool("10.0.0.0/30")
     assert pool.take() == "10.0.0.2"
-    with pytest.raises(RuntimeError, match="no address left"):
+    with pytest.raises(NoAddressError, match="no IP addresses available"):
         pool.take()
     pool.give_back("10.0.0.2")
     assert pool.take() == "10.0.0.2"

@@ -346,6 +346,33 @@ async def test_a_pre_stop_hook_runs_before_term(tmp_path: Path) -> None:
         assert await cluster.log() == "ready\nfarewell\n"
 
 
+@in_loop
+async def test_a_post_start_hook_runs_and_its_failure_kills_the_container(tmp_path: Path) -> None:
+    async with real_bed(tmp_path) as cluster:
+        good = {"postStart": {"exec": {"command": ["sh", "-c", "echo made > /tmp/note"]}}}
+        words = ["sh", "-c", "until [ -s /tmp/note ]; do sleep 0.02; done; cat /tmp/note; sleep 1000"]
+        cluster.pod("good", container={"command": words, "lifecycle": good})
+        await cluster.running("good")
+        assert await cluster.first_line("good") == "made\n"
+        bad = {"postStart": {"exec": {"command": ["false"]}}}
+        cluster.pod("bad", container={"command": SERVE, "lifecycle": bad}, restartPolicy="Never")
+        await cluster.until(lambda: cluster.status("bad")["phase"] == "Failed")
+        assert cluster.container("bad")["state"]["terminated"]["exitCode"] == 137
+        assert cluster.events("FailedPostStartHook")[0]["message"] == "PostStartHook failed: command exited with 1"
+
+
+@in_loop
+async def test_a_failing_stop_hook_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    async with real_bed(tmp_path) as cluster:
+        hook = {"preStop": {"exec": {"command": ["false"]}}}
+        cluster.pod(container={"command": SERVE, "lifecycle": hook})
+        await cluster.running()
+        await cluster.first_line()
+        cluster.delete()
+        await cluster.until(lambda: cluster.get() is None)
+        assert cluster.events("FailedPreStopHook")
+
+
 # -- process namespaces ----------------------------------------------------------------------------------------------
 @as_root
 @in_loop
