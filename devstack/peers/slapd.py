@@ -252,3 +252,8 @@ class Slapd:
             file.seek(since)
             text = file.read().decode("utf-8", "replace")
         return len(re.findall(r" ACCEPT from ", text)), len(re.findall(r" closed", text))
+
+    def all_closed(self, since: int = 0) -> bool:
+        """Whether there were connections since a position of the log, and none of them is left."""
+        accepted, closed = self.connections(since)
+        return accepted == closed > 0

@@ -9,8 +9,10 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import logging
+import re
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
@@ -73,8 +75,11 @@ def normal_address(text: str) -> str | None:
 
 
 def normal_login(text: str) -> str | None:
-    """A login in one case without blanks around it; None unless it has 1 to 256 printable characters."""
-    login = text.strip().casefold() if len(text) <= 2 * MAX_LOGIN else ""
+    """A login in one case and one form of Unicode, blanks as directories compare them: else each spelling of a name
+    would have failures of its own. None unless it has 1 to 256 printable characters.
+    """
+    login = unicodedata.normalize("NFKC", text) if len(text) <= 2 * MAX_LOGIN else ""
+    login = re.sub(" +", " ", login.casefold()).strip()
     return login if 0 < len(login) <= MAX_LOGIN and login.isprintable() else None
 
 

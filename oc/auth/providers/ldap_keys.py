@@ -108,9 +108,8 @@ class LdapReader:
         self.problems: list[str] = []
         self._directory = directory
         self._user_filter = user_filter
-        base = keys.ldap_basedn or keys.basedn
-        self.users_base = self._base("users_ou", keys.users_ou or base)
-        self.groups_base = self._base("groups_ou", keys.groups_ou or keys.goups_ou or base or keys.users_ou)
+        self.users_base = self._base("users_ou", "ldap_basedn", "basedn")
+        self.groups_base = self._base("groups_ou", "goups_ou", "ldap_basedn", "basedn", "users_ou")
 
     def finish(self) -> None:
         """Raises ProviderError naming every problem found so far."""
@@ -224,10 +223,13 @@ class LdapReader:
             return default
         return name
 
-    def _base(self, key: str, value: str | None) -> str:
-        if value is not None and len(value) <= 1024 and is_dn(value):
+    def _base(self, *keys: str) -> str:
+        """The first DN these keys give."""
+        given = [(key, value) for key in keys if (value := getattr(self.keys, key))]
+        key, value = given[0] if given else ("ldap_basedn", "")
+        if len(value) <= 1024 and is_dn(value):
             return value
-        self.problems.append(f"{key} or ldap_basedn: expected a DN")
+        self._once(f"{key}: expected a DN")
         return ""
 
     def _scope(self, key: str, default: str) -> str:
