@@ -82,13 +82,18 @@ class Subscription:
     Iterating gives `(type, object)` with type ADDED, MODIFIED or DELETED.  The object is read-only.
     """
 
-    def __init__(self, on_close: Callable[[Subscription], None]) -> None:
+    def __init__(self, on_close: Callable[[Subscription], None], limit: int | None = None) -> None:
+        self._limit = limit
         self._changes: deque[Change] = deque()
         self._wake = asyncio.Event()
         self._on_close = on_close
         self.closed = False
 
     def put(self, change: Change) -> None:
+        """Add a change; a subscriber that has fallen behind by more than its limit is closed."""
+        if self._limit is not None and len(self._changes) >= self._limit:
+            self.close()
+            return
         self._changes.append(change)
         self._wake.set()
 
@@ -196,7 +201,7 @@ class Table:
         if self.history.maxlen is not None and len(self.history) == self.history.maxlen:
             self.compacted = self.history[0].item.version
         self.history.append(change)
-        for subscriber in self.subscribers:
+        for subscriber in tuple(self.subscribers):
             subscriber.put(change)
 
 
@@ -216,7 +221,7 @@ class Store:
     `history`: how many changes of each kind a watch can be resumed over.
     """
 
-    def __init__(self, *, history: int = 20_000, clock: Clock = utcnow) -> None:
+    def __init__(self, *, history: int = 10_000, clock: Clock = utcnow) -> None:
         self.version = FIRST_VERSION
         self.clock = clock
         self._history = history
@@ -284,9 +289,8 @@ class Store:
 
     def replace(self, kind: str, item: Item, obj: Object, *, remove_done: bool = True) -> Object:
         """Store `obj` as the next version of `item` (see `update`)."""
-        metadata = obj["metadata"]
-        if kind in GENERATION_KINDS and _wanted(obj) != _wanted(item.obj):
-            metadata["generation"] = int(item.obj["metadata"].get("generation", 1)) + 1
+        _share(item.obj, obj)
+        self.count_generation(kind, item.obj, obj)
         if remove_done and is_done(kind, obj):
             self._delete(kind, item)
             return obj
@@ -294,7 +298,7 @@ class Store:
 
     def count_generation(self, kind: str, old: Object, new: Object) -> None:
         """Set metadata.generation of `new`: one more than before when the spec differs."""
-        if kind in GENERATION_KINDS and new.get("spec") != old.get("spec"):
+        if kind in GENERATION_KINDS and _wanted(new) != _wanted(old):
             new["metadata"]["generation"] = int(old["metadata"].get("generation", 1)) + 1
 
     def remove(self, kind: str, namespace: str | None, name: str) -> Object | None:
@@ -354,10 +358,13 @@ class Store:
                     self._owned.get(reference["uid"], set()).discard(entry)
 
     # -- following -----------------------------------------------------------------------------------------------
-    def subscribe(self, kind: str) -> Subscription:
-        """The changes of a kind from now on (list first, in the same turn of the loop, to miss nothing)."""
+    def subscribe(self, kind: str, limit: int | None = None) -> Subscription:
+        """The changes of a kind from now on (list first, in the same turn of the loop, to miss nothing).
+
+        `limit`: how many may wait to be taken before the subscription is closed; None: any number.
+        """
         table = self.table(kind)
-        subscription = Subscription(table.subscribers.discard)
+        subscription = Subscription(table.subscribers.discard, limit)
         table.subscribers.add(subscription)
         return subscription
 
@@ -390,6 +397,16 @@ class Store:
 def _wanted(obj: Object) -> Object:
     """The spec without what the scheduler fills in: binding a pod is no new generation of it."""
     return {key: value for key, value in (obj.get("spec") or {}).items() if key != "nodeName"}
+
+
+def _share(old: Object, new: Object) -> None:
+    """Let the new version hold the parts that did not change in common with the old one: a history costs little."""
+    for part, value in old.items():
+        if part != "metadata" and new.get(part) == value:
+            new[part] = value
+    entries = old["metadata"].get("managedFields")
+    if entries is not None and new["metadata"].get("managedFields") == entries:
+        new["metadata"]["managedFields"] = entries
 
 
 def is_done(kind: str, obj: Object) -> bool:

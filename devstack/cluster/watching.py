@@ -19,6 +19,8 @@ from devstack.cluster.store import ADDED, DELETED, MODIFIED, Change, CompactedEr
 
 MIN_TIMEOUT_S = 1800
 BOOKMARK_PERIOD_S = 60.0
+# A client that reads this many changes too slowly is cut off, and may resume.
+WAITING_LIMIT = 10_000
 _BOOKMARK_BEFORE_END_S = 2.0
 _INITIAL_END = "k8s.io/initial-events-end"
 
@@ -56,7 +58,7 @@ class Watch:
         loop = asyncio.get_running_loop()
         timeout = self._wanted.timeout_s or MIN_TIMEOUT_S * (1 + random.random())
         end = loop.time() + timeout
-        self._subscription = self._store.subscribe(self._resource.storage)
+        self._subscription = self._store.subscribe(self._resource.storage, WAITING_LIMIT)
         try:
             first = self._beginning()
         except CompactedError:

@@ -146,6 +146,19 @@ def test_a_subscription_gives_what_happens_from_then_on() -> None:
     assert store.table("configmaps").subscribers == set()
 
 
+def test_a_subscriber_that_falls_behind_is_cut_off() -> None:
+    store = Store()
+
+    async def follow() -> None:
+        slow, other = store.subscribe("configmaps", limit=2), store.subscribe("configmaps")
+        for name in "abc":
+            store.create("configmaps", make(name))
+        assert slow.closed
+        assert len(other.take()) == 3
+
+    asyncio.run(follow())
+
+
 def test_an_object_with_a_finalizer_stays_until_it_is_taken_off() -> None:
     store = Store()
     store.create("configmaps", make("a", metadata={"finalizers": ["x.example/f"]}))
