@@ -17,6 +17,7 @@ from oc.od.composer.applications import Applications
 from oc.od.composer.desktops import Desktops
 from oc.od.composer.ending import Endings
 from oc.od.composer.garbage import GarbageCollector
+from oc.od.composer.webhooks import Webhooks
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, Orchestrator
@@ -46,7 +47,10 @@ class Composer:
         self._orchestrator = orchestrator
         self._apps = apps
         self.endings = Endings(accounting, history, sharecache)
-        self.desktops = Desktops(settings, orchestrator, messageinfo, accounting, history, sharecache, self.endings)
+        self.webhooks = Webhooks(settings, orchestrator, sharecache)
+        self.desktops = Desktops(
+            settings, orchestrator, messageinfo, accounting, history, sharecache, self.endings, self.webhooks
+        )
         self.applications = Applications(settings, orchestrator, apps, accounting, fail_login)
         self.garbage = GarbageCollector(settings, orchestrator, accounting, self.endings, sharecache)
         self.administration = Administration(orchestrator, self.applications, accounting, self.endings)
@@ -57,10 +61,12 @@ class Composer:
     def stop(self) -> None:
         """End it, waiting at most a few seconds."""
         self.garbage.stop()
+        self.webhooks.stop()
 
     def desktop_gone(self, pod: Pod) -> None:
         """The pod of a desktop is gone, whatever the reason. Called by one replica for each."""
         self.endings.seen(pod)
+        self.webhooks.destroyed(pod)
 
     def prepare_resources(self, login: Login) -> None:
         """Write the secrets a login brings (auth.md 8.1), before its token is issued.

@@ -12,6 +12,7 @@ from oc.model.names import label_key
 from oc.od.accounting import Accounting
 from oc.od.composer.ending import Endings
 from oc.od.composer.launchlock import LaunchLock
+from oc.od.composer.webhooks import Webhooks
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
@@ -38,6 +39,7 @@ class Desktops:
         history: History,
         sharecache: ShareCache,
         endings: Endings,
+        webhooks: Webhooks,
     ) -> None:
         self._settings = settings
         self._orchestrator = orchestrator
@@ -45,6 +47,7 @@ class Desktops:
         self._accounting = accounting
         self._history = history
         self._endings = endings
+        self._webhooks = webhooks
         self._lock = LaunchLock(sharecache)
 
     def find(self, identity: Identity) -> Desktop | None:
@@ -133,7 +136,10 @@ class Desktops:
             raise
         self._accounting.increment("desktop", "createsuccess")
         self._record(identity, client, desktop, "start")
-        if not self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS)):
+        webhooks_ended = self._webhooks.created(desktop, identity, progress)
+        ready = self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS))
+        webhooks_ended()
+        if not ready:
             logger.warning("desktop %s is handed out before all its services answered", desktop.name)
         return desktop
 

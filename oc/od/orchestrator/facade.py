@@ -245,7 +245,14 @@ class Orchestrator:
             raise
         if not selectors.is_users(self._settings, identity, pod.labels) or not pod.usable:
             raise LaunchFailedError("your desktop is gone", doing=f"resuming {desktop.name}")
+        if pod.node_lost:
+            raise LaunchFailedError("the node of your desktop is gone", doing=f"resuming {desktop.name}")
         return self._with_password(self._describe(pod), deadline)
+
+    def annotate_desktop(self, desktop: Desktop, annotations: Mapping[str, str], deadline: Deadline) -> None:
+        """Add annotations to that very pod. Raises KubernetesError."""
+        body = {"metadata": {"uid": desktop.uid, "annotations": dict(annotations)}}
+        self.cache.feed(self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline))
 
     def wait_ready(self, desktop: Desktop, progress: Progress, deadline: Deadline) -> bool:
         """Wait for the services of the desktop; False when some did not answer in time."""

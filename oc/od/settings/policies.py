@@ -50,13 +50,23 @@ def _one_or_many(value: object) -> Kind[Any] | None:
     return VOLUME_RULE if isinstance(value, Mapping) else None
 
 
+_LINE: Final = Text("a command", longest=8192)
+_WORDS: Final = ListOf(Text("a word of a command", longest=8192, empty=True), most=256)
+
+
+def _one_command(value: object) -> Kind[Any] | None:
+    if isinstance(value, list | tuple):
+        return _WORDS
+    return _LINE if isinstance(value, str) else None
+
+
 def _command(value: object) -> Kind[Any] | None:
     if isinstance(value, list | tuple):
-        return ListOf(Text("a command", longest=8192), most=16)
-    return Text("a command", longest=8192) if isinstance(value, str) else None
+        return ListOf(Or("str or list of str (the words of a command)", _one_command), most=16)
+    return _LINE if isinstance(value, str) else None
 
 
-_WEBHOOK: Final[Kind[Any]] = Nullable(Or("str or list of at most 16 str", _command))
+_WEBHOOK: Final[Kind[Any]] = Nullable(Or("str or list of at most 16 commands", _command))
 NETWORK_RULE: Final = Shape(
     "network rule",
     {

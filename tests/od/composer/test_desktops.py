@@ -15,6 +15,8 @@ from oc.errors import UnavailableError
 from oc.model.identity import ClientInfo, Identity
 from oc.od.accounting import Accounting
 from oc.od.composer.desktops import Desktops
+from oc.od.composer.ending import Endings
+from oc.od.composer.webhooks import Webhooks
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, LaunchFailedError
 from oc.od.settings import settings_from_mapping
@@ -108,7 +110,18 @@ class Opened:
         self.messages = MessageInfo(self.cache)
         self.accounting = Accounting()
         self.history = Records()
-        self.desktops = Desktops(settings, cluster, self.messages, self.accounting, self.history, self.cache)  # type: ignore[arg-type]
+        endings = Endings(self.accounting, self.history, self.cache)  # type: ignore[arg-type]
+        webhooks = Webhooks(settings, cluster, self.cache)  # type: ignore[arg-type]
+        self.desktops = Desktops(
+            settings,
+            cluster,  # type: ignore[arg-type]
+            self.messages,
+            self.accounting,
+            self.history,  # type: ignore[arg-type]
+            self.cache,
+            endings,
+            webhooks,
+        )
 
     def count(self, name: str) -> int:
         return self.accounting.snapshot()["desktop"].get(name, 0)
