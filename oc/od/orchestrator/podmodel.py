@@ -64,12 +64,19 @@ class ContainerStatus(_Kube):
     state: State = msgspec.field(default_factory=State)
 
 
+class Resources(_Kube):
+    """resources of a container or a pod: limits only, which extended resources (GPUs) must have."""
+
+    limits: dict[str, Any] = {}
+
+
 class Container(_Kube):
     """spec of one container of any sort."""
 
     name: str = ""
     image: str = ""
     command: list[str] | None = None
+    resources: Resources | None = None
 
 
 class SecretSource(_Kube):
@@ -102,6 +109,16 @@ class Spec(_Kube):
     init_containers: list[Container] = []
     ephemeral_containers: list[Container] = []
     volumes: list[Volume] = []
+    resources: Resources | None = None
+
+
+class Condition(_Kube):
+    """One of status.conditions."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
 
 
 class PodStatus(_Kube):
@@ -114,6 +131,7 @@ class PodStatus(_Kube):
     container_statuses: list[ContainerStatus] = []
     init_container_statuses: list[ContainerStatus] = []
     ephemeral_container_statuses: list[ContainerStatus] = []
+    conditions: list[Condition] = []
 
 
 class Pod(_Kube):
@@ -159,6 +177,11 @@ class Pod(_Kube):
         return not self.terminating and self.phase in ("Running", "Pending", "Succeeded")
 
     @property
+    def node_lost(self) -> bool:
+        """True once the cluster has given up the node it was on: whatever the phase says, nobody reaches it."""
+        return self.status.reason == "NodeLost"
+
+    @property
     def graphical(self) -> str | None:
         """Name of the graphical container: the one whose name starts with ``x``."""
         names = [c.name for c in self.spec.containers]
@@ -176,6 +199,12 @@ class Pod(_Kube):
             return datetime.fromisoformat(self.metadata.creation_timestamp or "")
         except ValueError:
             return datetime.fromtimestamp(0, UTC)
+
+    def requested(self, resource: str) -> int:
+        """How much of an extended resource (a whole number of devices) the pod asks for at a time."""
+        together = sum(_whole(one.resources, resource) for one in self.spec.containers)
+        alone = [_whole(one.resources, resource) for one in self.spec.init_containers]
+        return max(together, *alone, _whole(self.spec.resources, resource))
 
     def secret_of(self, prefix: str) -> str | None:
         """Name of the first mounted secret whose name starts with ``prefix``."""
@@ -229,6 +258,11 @@ POD = msgspec.json.Decoder(Pod)
 def pod_from(manifest: dict[str, Any]) -> Pod:
     """A pod out of an answer of the API."""
     return msgspec.convert(manifest, Pod)
+
+
+def _whole(resources: Resources | None, resource: str) -> int:
+    text = str(resources.limits.get(resource, "")) if resources else ""
+    return int(text) if text.isdigit() else 0
 
 
 def version_number(text: str) -> int:

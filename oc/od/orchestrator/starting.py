@@ -16,27 +16,16 @@ from oc.od.orchestrator.podcache import PodCache, Subscription
 from oc.od.orchestrator.podmodel import Pod, PodEvent
 from oc.od.orchestrator.reflector import Reflector
 from oc.od.orchestrator.resources import PODS
+from oc.od.orchestrator.startrules import ended, stuck_containers, why_not_yet
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
-HOPELESS = frozenset(
-    (
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    )
-)
-"""Reasons of a waiting container that end a launch when they last."""
-
 PATIENCE_SECONDS = 30.0
 DOUBT_SECONDS = 15.0
 MAX_TEXT = 200
+MAX_CAUSE = 400
 
 
 class PodVanishedError(ODError):
@@ -60,12 +49,7 @@ class Patience:
 
     def cause(self, pod: Pod) -> str | None:
         """Why the launch must be given up, or None. Call it at every change and at the time of ``next_check``."""
-        status = pod.status
-        stuck: dict[str, str] = {}
-        for container in (*status.init_container_statuses, *status.container_statuses):
-            waiting = container.state.waiting
-            if waiting and waiting.reason in HOPELESS:
-                stuck[container.name] = f"{waiting.reason}: {waiting.message or container.image}"
+        stuck = {one.container: one.text for one in stuck_containers(pod)}
         now = self._clock()
         self._since = {name: self._since.get(name, now) for name in stuck}
         for name, since in self._since.items():
@@ -126,7 +110,7 @@ class PodStarter:
             left = deadline.remaining()
             if left <= 0:
                 raise LaunchFailedError(
-                    "the desktop did not start in time, please try again",
+                    _too_late(pod),
                     doing=f"pod {watch.name} is {phase or 'unknown'} at the deadline; last: {watch.last}",
                 )
             pause = min(left, self._doubt, *(second for second in [patience.next_check()] if second is not None))
@@ -141,17 +125,15 @@ class PodStarter:
 
     @staticmethod
     def _is_running(pod: Pod, patience: Patience) -> bool:
-        if pod.phase in ("Failed", "Succeeded"):
-            why = " ".join(text for text in (pod.status.reason, pod.status.message) if text)
-            raise LaunchFailedError(
-                f"the desktop pod is {pod.phase} {why}".strip()[:MAX_TEXT], doing=f"waiting for pod {pod.name}"
-            )
+        over = ended(pod)
+        if over:
+            raise LaunchFailedError(over, doing=f"waiting for pod {pod.name}")
         if pod.phase == "Running" and pod.status.pod_ip:
             return True
         cause = patience.cause(pod)
         if cause:
             raise LaunchFailedError(
-                f"the desktop cannot start: {cause}"[:MAX_TEXT], doing=f"waiting for pod {pod.name}"
+                f"the desktop cannot start: {cause}"[:MAX_CAUSE], doing=f"waiting for pod {pod.name}"
             )
         return False
 
@@ -169,6 +151,13 @@ class PodStarter:
         if known is None or pod.version > known.version:
             logger.warning("the watch of pods is stale: connecting it again")
             self._reflector.reconnect()
+
+
+def _too_late(pod: Pod | None) -> str:
+    why = why_not_yet(pod)
+    if why:
+        return f"the desktop did not start in time: {why}"
+    return "the desktop did not start in time, please try again"
 
 
 class StartWatch:
