@@ -51,7 +51,7 @@ class ClusterConfig:
     devstack_token: str = ""
     start_node: StartNode | None = None
     node_options: dict[str, Any] = field(default_factory=dict)
-    history: int = 20_000
+    history: int = 10_000
     storage_class: str = "hostpath"
     tokens: dict[str, User] = field(default_factory=dict)
 
