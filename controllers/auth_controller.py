@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from controllers.auth_answers import page_content
+from controllers.auth_front import FrontRoutes
 from oc.auth import LoginRequest, success_message
 from oc.auth.external import Callback
-from oc.auth.prelogin import PreloginMismatchError
-from oc.auth.redirectpage import CONTENT_TYPE, Page, error_page, wants_page
+from oc.auth.redirectpage import error_page, wants_page
 from oc.auth.requests import MAX_CREDENTIAL
-from oc.errors import AuthenticationError, BadRequestError, InvalidCredentialsError, ODError
-from oc.od.base_controller import BaseController
-from oc.web import Bare, Call, Content, SoftError, Success, expose
-
-if TYPE_CHECKING:
-    from oc.model.identity import Login
+from oc.errors import AuthenticationError, BadRequestError, ODError
+from oc.web import Bare, Call, SoftError, Success, expose
 
 HOME: Final = {"url": "/"}
 
 
-class AuthController(BaseController):
+class AuthController(FrontRoutes):
     """Logins, and what a user may do with the token."""
 
     @expose(auth="none", body=dict, envelope=False, no_cache=True)
@@ -59,7 +56,7 @@ class AuthController(BaseController):
             self.logger.warning("login by an external provider failed: %s: %s", error.doing, error.message)
             if not wants_page(call.headers.get("Accept", "")):
                 raise
-            return _content(error_page(error.message), error.status)
+            return page_content(error_page(error.message), error.status)
 
     @expose(auth="login", body=dict, form=True, lane="login", no_cache=True)
     def autologin(self, call: Call, body: dict[str, Any]) -> object:
@@ -87,47 +84,6 @@ class AuthController(BaseController):
             self._refused(error, call)
             raise
         return self._with_secrets(login, call, "Authentication successful")
-
-    def _with_secrets(self, login: Login, call: Call, message: str) -> object:
-        """Prepare the user's secrets and answer with the token."""
-        try:
-            self.services.composer.prepare_resources(login)
-        except ODError as error:
-            self.services.accounting.increment("login", "failed")
-            self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
-            return SoftError(f"failed to prepare ressources {error.message}", status=401)
-        return Success(self._admitted(login, call), message)
-
-    def _page_with_token(self, login: Login, call: Call) -> Content:
-        """Prepare the user's secrets, issue the token. Raises ODError."""
-        try:
-            self.services.composer.prepare_resources(login)
-        except ODError as error:
-            self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
-            raise AuthenticationError(f"failed to prepare ressources {error.message}", doing="log in") from error
-        return _content(self.services.redirectpage.render(self._admitted(login, call)["jwt_user_token"]))
-
-    def _refused(self, error: ODError, call: Call) -> None:
-        """Count a login that failed; a refused credential also counts for the ban of the address."""
-        self.services.accounting.increment("login", "failed")
-        if isinstance(error, (InvalidCredentialsError, PreloginMismatchError)) and call.address.chargeable:
-            self.services.fail2ban.fail_ip(call.address.ip)
-
-    def _admitted(self, login: Login, call: Call) -> dict[str, Any]:
-        """Issue the token, count and remember the login."""
-        identity, tokens, accounting = login.identity, self.services.usertokens, self.services.accounting
-        token = tokens.issue(identity)
-        accounting.increment("login", "success")
-        accounting.increment("login", identity.providertype)
-        self.services.history.login(identity, call.client, login.attributes)
-        self.logger.info("login of %s by provider %s", identity.userid, identity.provider)
-        return {
-            "userid": identity.userid,
-            "jwt_user_token": token,
-            "name": identity.name,
-            "provider": identity.providertype,
-            "expire_in": tokens.expire_in,
-        }
 
     @expose(auth="user", body=object, no_cache=True)
     def refreshtoken(self, call: Call, body: object) -> object:
@@ -167,10 +123,6 @@ class AuthController(BaseController):
     def isauthenticated(self, call: Call, body: dict[str, Any]) -> object:
         """Whether the request carries a valid user token."""
         return call.optional_identity is not None
-
-
-def _content(page: Page, status: int = 200) -> Content:
-    return Content(page.body, CONTENT_TYPE, status, page.headers)
 
 
 def _autologin_request(body: dict[str, Any]) -> LoginRequest:

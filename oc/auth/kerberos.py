@@ -76,9 +76,9 @@ class Kerberos:
                 ) from None
             yield cache
 
-    def service_ticket(self, cache: Path, service: str, deadline: Deadline) -> None:
-        """Put a ticket for ``service@REALM`` into the cache. Raises ProgramError."""
-        command = ("kvno", "-q", "-c", f"FILE:{cache}", f"{service}@{self.realm}")
+    def service_ticket(self, cache: Path, service: str, deadline: Deadline, realm: str | None = None) -> None:
+        """Put a ticket for ``service`` of this or a trusting realm into the cache. Raises ProgramError."""
+        command = ("kvno", "-q", "-c", f"FILE:{cache}", f"{service}@{realm or self.realm}")
         run_program(command, environment=self._environment(), seconds=deadline.cap(self.seconds))
 
     def keytab(self, login: str, password: str) -> bytes:

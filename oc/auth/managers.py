@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from oc.auth.providers import PROVIDER_MAKERS, Provider, ProviderContext, ProviderError, ProviderMaker
@@ -48,9 +48,12 @@ class Manager:
     @property
     def default_provider(self) -> str | None:
         """The name of the provider for a login that names none: the configured one, else the first marked default."""
-        named = self.find(self.configured_default) if self.configured_default else None
-        if named is not None:
-            return named.name
+        if self.configured_default:
+            wanted = self.configured_default.casefold()
+            by_domain = (p for p in self.providers.values() if (getattr(p, "domain", "") or "").casefold() == wanted)
+            named = self.find(self.configured_default) or next(by_domain, None)
+            if named is not None:
+                return named.name
         return next((provider.name for provider in self.providers.values() if provider.keys.default), None)
 
     def public(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class Managers:
         makers: Mapping[str, ProviderMaker] = PROVIDER_MAKERS,
     ) -> None:
         self._managers: list[Manager] = []
+        context = replace(context, home=self._home)
         for name in settings:
             if name not in MANAGER_NAMES:
                 logger.error("authmanagers.%s: unknown manager, it is ignored", _shown(name))
@@ -118,6 +122,19 @@ class Managers:
     def public(self) -> dict[str, Any]:
         """The answer of ``getauthconfig``. A manager without providers says nothing to a login page."""
         return {"managers": [manager.public() for manager in self._managers if manager.providers]}
+
+    def _home(self, domain: str | None) -> Provider | None:
+        """The explicit provider of a NetBIOS domain; without one the default provider, or the only one."""
+        manager = self.manager("explicit")
+        if manager is None:
+            return None
+        known = list(manager.providers.values())
+        if domain is not None:
+            wanted = domain.casefold()
+            return next((p for p in known if (getattr(p, "domain", "") or "").casefold() == wanted), None)
+        if len(known) == 1:
+            return known[0]
+        return manager.find(manager.default_provider) if manager.default_provider else None
 
     def _warn_about_hidden_names(self) -> None:
         owners: dict[str, str] = {}

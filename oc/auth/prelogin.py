@@ -30,6 +30,8 @@ class PreloginSettings(Protocol):
     @property
     def enable(self) -> bool: ...
     @property
+    def url(self) -> str | None: ...
+    @property
     def network_list(self) -> tuple[Network, ...]: ...
     @property
     def http_attribut_to_force_auth_prelogin(self) -> str | None: ...
@@ -51,9 +53,14 @@ class PreloginGate:
         self._settings = settings
         self._sessions = sessions
 
+    @property
+    def enabled(self) -> bool:
+        """Whether prelogin is switched on; without a page to show it cannot be."""
+        return self._settings.enable and bool(self._settings.url)
+
     def needed(self, client: ClientInfo, headers: Mapping[str, str]) -> bool:
         """Whether this client must show a prelogin session. ``headers`` have names in lower case."""
-        if not self._settings.enable:
+        if not self.enabled:
             return False
         force = self._settings.http_attribut_to_force_auth_prelogin
         if force is not None and force.lower() in headers:

@@ -15,7 +15,7 @@ from oc.auth.labels import address_label
 from oc.auth.managers import Managers
 from oc.auth.oidc.flow import LoginFlow, UsedStore, cookie_values
 from oc.auth.prelogin import PreloginGate, SessionStore
-from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider, ProviderContext, ProviderMaker
+from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider, ProviderContext, ProviderMaker, View
 from oc.auth.requests import LoginRequest, chosen_execute_class
 from oc.auth.roles import reduce_roles
 from oc.auth.rules import RuleContext, compile_rules, rule_labels
@@ -132,6 +132,18 @@ class AuthService:
         attempt = Attempt(client, grant=returned.grant)
         return self._attempt(returned.provider, attempt, request, lowered, self._execute_class(request))
 
+    def asserted_login(self, name: object, userid: str, client: ClientInfo, headers: Mapping[str, str]) -> Login:
+        """Log in a user whom a trusted site in front named, with the implicit provider ``name``.
+
+        Raises AuthenticationError (401).
+        """
+        if not isinstance(name, str) or not name:
+            raise AuthenticationError("missing provider parameter", doing="choose a provider")
+        provider = self.managers.find(name, "implicit")
+        self._refuse_banned(userid)
+        lowered = {key.lower(): value for key, value in headers.items()}
+        return self._attempt(provider, Attempt(client, asserted=userid), LoginRequest(provider=name), lowered, None)
+
     def explicit_login(self, request: LoginRequest, client: ClientInfo, headers: Mapping[str, str]) -> Login:
         """Log in with a password at an explicit provider, the one that fits when the request names none.
 
@@ -210,28 +222,35 @@ class AuthService:
         execute_class: str | None,
     ) -> Login:
         _check_userid(account.userid)
-        labels = self._labels(provider, account, client, position(request.geolocation), headers)
-        if execute_class is not None:
-            labels["executeclassname"] = execute_class
-        if not permits(provider.acl, labels):
-            raise AuthenticationDeniedError(doing=f"log in with provider {provider.name}")
-        posix = account.posix or _account_without_posix(provider, account)
-        claims = {**account.claims, "localaccount": self._local_account(provider, account, posix)}
+        views = account.views or (View(provider, account),)
+        served = views[0].provider
+        place = position(request.geolocation)
+        labels: dict[str, str] = {}
+        for view in views:
+            found = self._labels(view.provider, view.account, client, place, headers)
+            if execute_class is not None:
+                found["executeclassname"] = execute_class
+            if not permits(view.provider.acl, found):
+                raise AuthenticationDeniedError(doing=f"log in with provider {view.provider.name}")
+            if view.labels:
+                labels |= found
+        posix = account.posix or _account_without_posix(served, account)
+        claims = {**account.claims, "localaccount": self._local_account(served, account, posix)}
         return Login(
             identity=Identity(
-                provider=provider.name,
-                providertype=provider.providertype,
+                provider=served.name,
+                providertype=served.providertype,
                 userid=account.userid,
                 name=account.name,
                 labels=labels,
-                roles=reduce_roles(account.roles, provider.reduction, directory=provider.directory),
+                roles=reduce_roles(account.roles, served.reduction, directory=served.directory),
                 domain=account.domain,
             ),
             attributes=_attributes(account, request),
             posix=account.posix,
             claims=claims,
             protocol=account.protocol,
-            display=account.display or provider.displayname,
+            display=account.display or served.displayname,
         )
 
     def _labels(

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from oc.auth import AuthService, DesktopTokens, KeyFileError, UserTokens
+from oc.auth.logmein import Logmein
+from oc.auth.preloginpage import PreloginPage
 from oc.auth.redirectpage import RedirectPage
 from oc.datastore import DataStore
 from oc.errors import ODError
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.authorized_keys import AuthorizedKeys
 from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
 from oc.od.history import History
@@ -72,10 +75,10 @@ class ODServices:
     locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
     internaldns: Any
     keymanager: KeyManager
-    prelogin: Any
-    logmein: Any
+    prelogin: PreloginPage
+    logmein: Logmein
     asnumber: Any
-    authorized_keys: Any
+    authorized_keys: AuthorizedKeys
     prefetch: Any
 
     def __init__(self) -> None:
@@ -139,6 +142,10 @@ class ODServices:
                 base=directory,
             )
         )
+
+        self.prelogin = self.prelogin or PreloginPage(settings.auth.prelogin, lambda: self.sharecache)
+        self.logmein = self.logmein or Logmein(settings.auth.logmein)
+        self.authorized_keys = self.authorized_keys or AuthorizedKeys(self.sharecache, settings.authorized_keys)
 
     def _build_cluster(self) -> None:
         """The Kubernetes client and its caches. The cluster may be away; its configuration must be there."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError
+from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError, View
 from oc.auth.providers.explicit import make_explicit
 from oc.auth.providers.external import make_external
-from oc.auth.providers.implicit import make_implicit
+from oc.auth.providers.lookup import make_implicit
+from oc.auth.providers.metaexplicit import make_metaexplicit
 
 ProviderMaker = Callable[[str, Mapping[str, Any], ProviderContext], Provider]
 """Makes a provider from its name and dict; raises ProviderError when the dict cannot be used."""
@@ -20,6 +21,7 @@ ProviderMaker = Callable[[str, Mapping[str, Any], ProviderContext], Provider]
 PROVIDER_MAKERS: Final[Mapping[str, ProviderMaker]] = {
     "external": make_external,
     "explicit": make_explicit,
+    "metaexplicit": make_metaexplicit,
     "implicit": make_implicit,
 }
 
@@ -31,4 +33,5 @@ __all__ = [
     "ProviderContext",
     "ProviderError",
     "ProviderMaker",
+    "View",
 ]

@@ -65,6 +65,8 @@ class ProviderContext:
     base: Path = field(default_factory=Path)
     insecure_transport: bool = False
     relax_token_scope: bool = False
+    home: Callable[[str | None], Provider | None] = lambda domain: None
+    """Explicit provider of a NetBIOS domain; for None the one that serves logins without a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Account:
     posix: None when the provider has no POSIX data. password: hashed into the shadow file, None for the default one.
     claims: more secrets by kind (``kerberos``, ``ntlm`` ...). display: provider name for the success message.
     member_of: asks the directory about one group; usable until the attempt is closed.
+    views: set when several providers know the user, the one whose user it is first.
     """
 
     userid: str
@@ -111,6 +114,19 @@ class Account:
     protocol: Mapping[str, bool] | str | None = None
     display: str = ""
     member_of: Callable[[str], bool] | None = field(default=None, repr=False)
+    views: tuple[View, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one of several providers knows of a user: its rules apply to ``account``, its ACL must permit the login.
+
+    labels: whether what its rules give is added to the user's labels.
+    """
+
+    provider: Provider
+    account: Account
+    labels: bool = True
 
 
 class Provider(abc.ABC):

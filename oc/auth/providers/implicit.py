@@ -61,8 +61,7 @@ class AnonymousProvider(Provider):
         if attempt.asserted is None:
             yield Account(userid=str(uuid.uuid4()), name=self.username, posix=self.posix)
             return
-        if len(attempt.asserted) > 63 or not _ASSERTED.fullmatch(attempt.asserted):
-            raise AuthenticationError("invalid user id", doing="check an asserted user id")
+        check_asserted(attempt.asserted)
         yield Account(userid=attempt.asserted, name=attempt.asserted, posix=self._account(attempt.asserted))
 
     def _account(self, login: str) -> PosixAccount:
@@ -74,8 +73,7 @@ class AnonymousProvider(Provider):
         )
 
 
-def make_implicit(name: str, given: Mapping[str, Any], context: ProviderContext) -> Provider:
-    """The provider for an entry of the manager ``implicit``. Raises ProviderError."""
-    if read_keys(given, ImplicitKeys).useExplicitIdentityProvider:
-        raise ProviderError("useExplicitIdentityProvider: look-up in a directory is not available")
-    return AnonymousProvider(name, given, context)
+def check_asserted(userid: str) -> None:
+    """Raises AuthenticationError for what cannot be a user id, whoever says it."""
+    if len(userid) > 63 or not _ASSERTED.fullmatch(userid):
+        raise AuthenticationError("invalid user id", doing="check an asserted user id")

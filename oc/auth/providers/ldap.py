@@ -18,6 +18,7 @@ from oc.auth.directory.servers import ServerAddress
 from oc.auth.directory.serviceaccount import Credentials, ServiceAccount
 from oc.auth.directory.session import Entry
 from oc.auth.directory.transport import DirectoryError, ServerFailedError
+from oc.auth.kerberos import Kerberos
 from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError, read_keys
 from oc.auth.providers.helper_keys import HelperKeys
 from oc.auth.providers.ldap_keys import LdapKeys, LdapReader, read_all_keys
@@ -53,7 +54,7 @@ class LdapProvider(Provider):
         self._posix = reader.posix()
         self._name_attribute = reader.attribute("useridattr", "cn")
         self._userid_attribute = reader.attribute("useruidattr", "uid")
-        users = reader.users(attributes=("*", self._groups.attribute))
+        self._users = users = reader.users(attributes=("*", self._groups.attribute))
         credentials = reader.credentials()
         reader.finish()
         self._auth_type = (self._ldap.auth_type or "SIMPLE").upper()
@@ -67,6 +68,11 @@ class LdapProvider(Provider):
     def domain(self) -> str:
         """NetBIOS name of the domain, ``""`` outside Active Directory."""
         return ""
+
+    @property
+    def kerberos(self) -> Kerberos | None:
+        """The realm its users get tickets from."""
+        return self._kerberos
 
     def _reader(self, given: Mapping[str, Any], context: ProviderContext) -> LdapReader:
         """Reads the keys; another kind of directory has other defaults."""
@@ -116,7 +122,7 @@ class LdapProvider(Provider):
             yield self._bare_account(login, password)
             return
         with method.open(login, password, deadline) as user:
-            yield self._account(user, login, password)
+            yield self.describe(user, login, password)
 
     def _bare_account(self, login: str, password: str) -> Account:
         """What is known of a user when the directory is not read."""
@@ -146,7 +152,11 @@ class LdapProvider(Provider):
             )
         return self._method
 
-    def _account(self, user: Authenticated, login: str, password: str) -> Account:
+    def describe(self, user: Authenticated, login: str, password: str | None) -> Account:
+        """The account of an entry. password: None when nobody was asked for one: then it gives no credentials.
+
+        Raises AuthenticationFailureError.
+        """
         entry = user.entry
         userid, name = self._names(entry)
         if not userid:
@@ -166,9 +176,9 @@ class LdapProvider(Provider):
             posix=posix,
             password=password,
             domain=self.domain or None,
-            claims=self._derived.claims(login, password, self.domain),
+            claims={} if password is None else self._derived.claims(login, password, self.domain),
             protocol={**PROTOCOLS, **(self.keys.auth_protocol or {})},
-            member_of=lambda group: self._is_member(user, group),
+            member_of=lambda group: self.is_member(user, group),
             display=self._display,
         )
 
@@ -190,7 +200,8 @@ class LdapProvider(Provider):
             return None
         return account_from_mapping(posix_values(user.session, self._posix, user.entry, login), self.account_defaults)
 
-    def _is_member(self, user: Authenticated, group: str) -> bool:
+    def is_member(self, user: Authenticated, group: str) -> bool:
+        """Whether the user is in a group, a DN or a name. Raises AuthenticationFailureError."""
         entry: Entry = user.entry
         try:
             return is_member(user.session, self._groups, entry, entry.first("uid"), group)
