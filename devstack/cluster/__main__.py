@@ -16,7 +16,6 @@ from typing import Any
 from devstack.cluster.cluster import ClusterConfig, run_cluster
 from devstack.cluster.node import start_node
 
-
 # Stored objects have no cycles and live long: looking for garbage among ten thousand pods costs more than it finds.
 GC_THRESHOLDS = (200_000, 20, 100)
 
