@@ -22,9 +22,11 @@ import cherrypy
 import controllers
 from controllers.root import Root
 from oc.logging import bootstrap_logging, configure_logging
-from oc.od.services import BootError, services
+from oc.od.services import EXIT_UNUSABLE_FILE, BootError, services
 from oc.od.settings import ConfigurationError, Settings, load_settings
 from oc.od.settings.commands import check_config, print_config
+from oc.od.settings.declaration import Level
+from oc.od.settings.files import check_files
 from oc.web.application import MOUNT, make_application
 from oc.web.bus import ODCherryWatcher, StopSignals
 from oc.web.lanes import default_lanes, pool_size
@@ -58,6 +60,8 @@ def serve() -> int:
         configure_logging(settings.logging)
         for warning in settings.warnings:
             logger.warning("%s", warning)
+        if _files_unusable(settings):
+            return EXIT_UNUSABLE_FILE
         services.build(settings)
     except ConfigurationError as error:
         logger.critical("the configuration cannot be used:\n%s", error)
@@ -70,6 +74,15 @@ def serve() -> int:
     logger.info("stopped")
     logging.shutdown()
     return 0
+
+
+def _files_unusable(settings: Settings) -> bool:
+    """Log everything wrong with the files that the configuration names; True when one of them is indispensable."""
+    levels = {Level.ERROR: logging.CRITICAL, Level.WARNING: logging.WARNING, Level.ADVICE: logging.INFO}
+    problems = check_files(settings)
+    for problem in problems:
+        logger.log(levels[problem.level], "%s", problem)
+    return any(problem.level is Level.ERROR for problem in problems)
 
 
 def start_http(settings: Settings) -> None:

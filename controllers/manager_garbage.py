@@ -11,7 +11,7 @@ from oc.web import Call, expose
 class GarbageRoutes(BaseController):
     """Mixed into the ManagerController."""
 
-    @expose(methods=("GET",), auth="manager", envelope=False, lane="work")
+    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work")
     def garbagecollector(self, call: Call) -> object:
         """Remove desktops idle for ``expirein`` seconds; the names of those removed.
 

@@ -6,6 +6,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 
+from oc.od.metrics import Metrics
+
 #: Names that show a zero from the start.
 DECLARED: Mapping[str, tuple[str, ...]] = {
     "api": ("bad_parameters", "env_container_app", "stop_container_app", "log_container_app", "list_container_app"),
@@ -24,9 +26,13 @@ Gauge = Callable[[], int | None]
 
 
 class Accounting:
-    """Thread-safe counters by category and name, and gauges that are read when they are exported."""
+    """Thread-safe counters by category and name, and gauges that are read when they are exported.
+
+    metrics: durations and states, exported with the Prometheus format only.
+    """
 
     def __init__(self) -> None:
+        self.metrics = Metrics()
         self._lock = threading.Lock()
         self._counters: dict[str, dict[str, int]] = {
             category: dict.fromkeys(names, 0) for category, names in DECLARED.items()

@@ -20,9 +20,14 @@ from bson import ObjectId
 from oc.datastore import DataStore, collection_name
 from oc.errors import ODError, UnavailableError
 from oc.model.identity import ClientInfo, Identity
+from oc.od.retention import Retention
+from oc.od.settings import HistorySettings
 
 logger = logging.getLogger(__name__)
 
+ANONYMOUS: Final = "anonymous"
+LOGINS: Final = "loginHistory"
+DESKTOPS: Final = "desktop"
 MAX_WAITING: Final = 2000
 MAX_TEXT_CHARS: Final = 1024
 MAX_CLASSES: Final = 64
@@ -92,18 +97,21 @@ def _client_fields(client: ClientInfo | None) -> dict[str, Any]:
 class History:
     """Writes login and desktop records in the background. Every method is thread-safe and none raises.
 
-    now: naive UTC date and time.
+    settings: the default keeps everything for ever. now: naive UTC date and time.
     """
 
     def __init__(
         self,
         datastore: DataStore,
+        settings: HistorySettings | None = None,
         *,
         now: Callable[[], datetime.datetime] = _now,
         retry_seconds: float = RETRY_SECONDS,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._datastore = datastore
+        self._settings = settings or HistorySettings()
+        self._retention = Retention(datastore, self._settings.retention)
         self._now = now
         self._retry_seconds = retry_seconds
         self._waiting: queue.Queue[tuple[str, str, dict[str, Any]] | None] = queue.Queue(max_waiting)
@@ -117,13 +125,15 @@ class History:
 
         attributes: what the provider said about the user; mail, objectClass and geolocation are kept.
         """
+        if identity.providertype == ANONYMOUS and not self._settings.anonymous:
+            return
         try:
             collection = collection_name(identity.userid)
         except ODError:
             logger.warning("a login is not kept in the history: its user id names no collection")
             return
         fields = {**_user_fields(identity, attributes), "date": self._now(), **_client_fields(client), "type": "login"}
-        self._put("loginHistory", collection, fields)
+        self._put(LOGINS, collection, fields)
 
     def desktop(
         self,
@@ -149,7 +159,7 @@ class History:
             **_client_fields(client),
             "type": "desktop",
         }
-        self._put("desktop", "history", fields)
+        self._put(DESKTOPS, "history", fields)
 
     def start(self) -> None:
         """Start the thread now; the first record would do it too. Twice is harmless."""
@@ -206,6 +216,7 @@ class History:
         """Write one record, waiting for the database; False when stopped before."""
         while True:
             try:
+                self._retention.apply(database, collection)
                 return self._datastore.add(database, collection, document, exact=True)
             except UnavailableError:
                 if self._stopping.wait(self._retry_seconds):

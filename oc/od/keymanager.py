@@ -7,11 +7,18 @@ import uuid
 from collections.abc import Callable
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from oc.auth.keys import load_private_key
-from oc.errors import BadRequestError, UnavailableError
+from oc.errors import BadRequestError, ODResourceNotFoundError, UnavailableError
 from oc.od.settings import JwtDesktopSettings
 from oc.sharecache import ShareCache
 
@@ -46,3 +53,28 @@ class KeyManager:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         claims = {"name": name, "publickey": public, "exp": int(self._clock()) + self._lifetime}
         return jwt.encode(claims, self._signing, algorithm="RS256")
+
+    def decrypt(self, name: str, data: bytes) -> bytes:
+        """What was encrypted with the public key called ``name`` (RSAES-OAEP, SHA-256 twice, RFC 8017 7.1).
+
+        A key serves once, also when ``data`` turns out to be wrong. Raises ODResourceNotFoundError when the key was
+        never made, is used or too old, BadRequestError for data that was not encrypted with it.
+        """
+        private = self._sharecache.pop(FAMILY + name) if _is_name(name) else None
+        if private is None:
+            raise ODResourceNotFoundError("unknown or used key")
+        key = load_pem_private_key(private.encode(), None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ODResourceNotFoundError("unknown or used key")
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+        try:
+            return key.decrypt(data, oaep)
+        except ValueError as error:
+            raise BadRequestError("the data cannot be decrypted") from error
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False

@@ -19,6 +19,7 @@ from oc.datastore import DataStore
 from oc.errors import ODError
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.asnumber import AsNumber
 from oc.od.authorized_keys import AuthorizedKeys
 from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
@@ -77,7 +78,7 @@ class ODServices:
     keymanager: KeyManager
     prelogin: PreloginPage
     logmein: Logmein
-    asnumber: Any
+    asnumber: AsNumber
     authorized_keys: AuthorizedKeys
     prefetch: Any
 
@@ -119,10 +120,13 @@ class ODServices:
         self.messageinfo = self.messageinfo or MessageInfo(self.sharecache)
         self.accounting = self.accounting or Accounting()
         self.datastore = self.datastore or DataStore(settings.mongodb)
-        self.history = self.history or History(self.datastore)
+        self.history = self.history or History(self.datastore, settings.history)
         self.fail2ban = self.fail2ban or Fail2Ban(self.datastore, settings.fail2ban)
         self.locatorPublicInternet = self.locatorPublicInternet or PublicLocator(
             directory / settings.geoip.city_database, directory / settings.geoip.asn_database
+        )
+        self.asnumber = self.asnumber or AsNumber(
+            directory / settings.geoip.ipasn_database, self.locatorPublicInternet.autonomous_system
         )
         self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or {}
         self.usertokens = self.usertokens or _reading_files(lambda: UserTokens(settings.jwt_user))
@@ -138,7 +142,7 @@ class ODServices:
                 sessions=lambda: self.sharecache,
                 used=lambda: self.sharecache,
                 state_key=self.usertokens.derived_secret("links of external logins"),
-                asnumber=self.locatorPublicInternet.autonomous_system,
+                asnumber=self.asnumber.of,
                 base=directory,
             )
         )
@@ -149,7 +153,9 @@ class ODServices:
 
     def _build_cluster(self) -> None:
         """The Kubernetes client and its caches. The cluster may be away; its configuration must be there."""
-        self.orchestrator = self.orchestrator or _connecting(lambda: Orchestrator(self.settings))
+        self.orchestrator = self.orchestrator or _connecting(
+            lambda: Orchestrator(self.settings, observer=self.accounting.metrics.kubernetes_call)
+        )
 
     def _build_catalogue(self) -> None:
         """The application catalogue, read once: MongoDB may be away, the catalogue's watcher repairs that later."""

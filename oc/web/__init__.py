@@ -38,6 +38,9 @@ Arguments of ``expose``
     envelope  True (default): ``{"status": 200, "result": value, "message": "ok"}``; False: the value itself.
     trace     False keeps request and response out of the trace log.
     no_cache  True adds ``Cache-Control: no-cache, private`` (routes that answer tokens or the user's own data).
+    answer    the type of the JSON value, for the API document; default: the return annotation.
+    query     ``Query`` objects that describe the query parameters in the API document.
+    content   content types of answers that are not JSON; ``json=False`` when none is.
     lane      ``"launch"``, ``"login"`` or ``"work"``: a bounded lane for requests that may take seconds or minutes, so
               that they never take the threads of short requests. A full lane answers 503 with ``Retry-After``.
 
@@ -54,6 +57,6 @@ Failures are raised: any ``oc.errors.ODError`` becomes its HTTP status and ``{"s
 
 from oc.web.answers import Bare, Content, SoftError, Success
 from oc.web.call import Call
-from oc.web.exposing import Route, expose
+from oc.web.exposing import Query, Route, expose
 
-__all__ = ["Bare", "Call", "Content", "Route", "SoftError", "Success", "expose"]
+__all__ = ["Bare", "Call", "Content", "Query", "Route", "SoftError", "Success", "expose"]

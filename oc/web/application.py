@@ -6,6 +6,7 @@ Nothing here is global: an application carries its routes, lanes and tools, so t
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -16,7 +17,7 @@ import cherrypy
 from cherrypy._cprequest import Request
 from cherrypy._cptools import Tool, Toolbox
 
-from oc.errors import BadRequestError, ODError, ODResourceNotFoundError
+from oc.errors import BadRequestError, BanAuthIPError, BanAuthUserError, ODError, ODResourceNotFoundError
 from oc.logging import enter_context, leave_context
 from oc.od.base_controller import BaseController
 from oc.od.settings.controllers import ControllerPolicy
@@ -28,7 +29,7 @@ from oc.web.clients import client_info
 from oc.web.discovery import discover
 from oc.web.errors import FrameworkError, answer_error
 from oc.web.exposing import METHODS_WITH_BODY, routes_of
-from oc.web.guards import TOKEN_HEADER, Guard, NoBans
+from oc.web.guards import TOKEN_HEADER, Guard, NoBans, SpoofedHeaderError
 from oc.web.lanes import Lane, default_lanes
 from oc.web.openapi import openapi_document
 from oc.web.policy import KeyThrottle, check_policy
@@ -41,12 +42,19 @@ if TYPE_CHECKING:
 MOUNT = "/API"
 ANONYMOUS = "anonymous"
 _MAX_QUERY_FIELDS = 64
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REFUSALS: Mapping[type[BaseException], str] = {
+    BanAuthIPError: "refused_address",
+    BanAuthUserError: "refused_login",
+    SpoofedHeaderError: "spoofed_header",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One controller and its routes."""
+    """One controller and its routes. name: its URL segment, empty for the root."""
 
+    name: str
     controller: BaseController
     policy: ControllerPolicy | None
     tree: RouteTree
@@ -80,6 +88,17 @@ class Api:
             )
         return self._document
 
+    def measure(self, label: str, method: str, status: int, seconds: float) -> None:
+        """Count one request that was answered."""
+        if self.services.accounting is not None:
+            self.services.accounting.metrics.request(label, method if method in _METHODS else "other", status, seconds)
+
+    def count_refusal(self, error: BaseException | None) -> None:
+        """Count a request refused because of a ban or of a header."""
+        reason = next((reason for kind, reason in _REFUSALS.items() if isinstance(error, kind)), None)
+        if reason is not None and self.services.accounting is not None:
+            self.services.accounting.metrics.refused(reason)
+
     def find(self, segments: tuple[str, ...]) -> tuple[Mount, tuple[str, ...]]:
         """The controller of a URL and the segments below it. Raises ODResourceNotFoundError."""
         if segments and segments[0] in self.mounts:
@@ -96,6 +115,8 @@ class Exchange:
     match: Match | None = None
     document: object = field(default_factory=dict)
     reply: Reply | None = None
+    label: str = "unmatched"
+    started: float = field(default_factory=time.monotonic)
 
 
 class Refusal(cherrypy.HTTPError):  # type: ignore[misc]  # CherryPy has no types
@@ -129,6 +150,7 @@ class ApiRequest(Request):  # type: ignore[misc]  # CherryPy has no types
         _send(reply, {})
         if self.exchange is not None:
             self.exchange.reply = reply
+            self.exchange.api.count_refusal(error)
         cherrypy.serving.response.finalize()
 
 
@@ -168,6 +190,7 @@ class _Handler:
         if not below:
             raise ODResourceNotFoundError("the requested resource does not exist")
         exchange.match = mount.tree.match(below, call.method)
+        exchange.label = "/".join(part for part in (mount.name, exchange.match.endpoint.route.path) if part)
         call.query = _parse_query(self._query)
         route = exchange.match.endpoint.route
         call.optional_identity = api.guard.admit(route.auth, call.address, call.headers.get(TOKEN_HEADER))
@@ -280,6 +303,11 @@ def _trace_response() -> None:
 
 
 def _end() -> None:
+    exchange = cherrypy.serving.request.exchange
+    if exchange is not None:
+        status = exchange.reply.status if exchange.reply is not None else 500
+        seconds = time.monotonic() - exchange.started
+        exchange.api.measure(exchange.label, exchange.call.method, status, seconds)
     leave_context()
 
 
@@ -299,25 +327,24 @@ def mount_controllers(
 ) -> dict[str, Mount]:
     """Make every controller and collect its routes. Raises ValueError for routes that collide."""
     policies = services.settings.controllers
-    mounts = {"": _mount(services, root, None)}
+    mounts = {"": _mount("", services, root, None)}
     for name, cls in discover(package) if package is not None else ():
         policy = policies.get(cls.__name__)
-        mounts[name] = _mount(services, cls(policy), policy)
+        mounts[name] = _mount(name, services, cls(policy), policy)
     for controller in extra:
-        mounts[type(controller).__name__.removesuffix("Controller").lower()] = _mount(
-            services, controller, controller.policy
-        )
+        name = type(controller).__name__.removesuffix("Controller").lower()
+        mounts[name] = _mount(name, services, controller, controller.policy)
     return mounts
 
 
-def _mount(services: ODServices, controller: BaseController, policy: ControllerPolicy | None) -> Mount:
+def _mount(name: str, services: ODServices, controller: BaseController, policy: ControllerPolicy | None) -> Mount:
     controller.services = services
     tree = RouteTree()
     for route, handler in routes_of(controller):
         if route.auth == "manager" and policy is None:
             raise ValueError(f"{type(controller).__name__}.{route.path} needs a controller policy")
         tree.add(Endpoint(route, handler))
-    return Mount(controller, policy, tree)
+    return Mount(name, controller, policy, tree)
 
 
 def make_application(

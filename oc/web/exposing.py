@@ -22,11 +22,21 @@ _ATTRIBUTE = "_oc_routes"
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter, for the API document. ``type``: anything msgspec has a schema for."""
+
+    name: str
+    type: Any
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One declared route of a controller method. ``path`` is relative to the controller.
 
     form: the body may also be form-encoded, as browsers send it without JavaScript; nothing then keeps another site
-    from sending it.
+    from sending it. answer, query, content, json describe the route in the API document and change nothing.
     """
 
     path: str
@@ -41,6 +51,10 @@ class Route:
     lane: LaneName = ""
     form: bool = False
     summary: str = ""
+    answer: Any = None
+    query: tuple[Query, ...] = ()
+    content: tuple[str, ...] = ()
+    json: bool = True
 
     @property
     def allow(self) -> tuple[str, ...]:
@@ -61,6 +75,10 @@ def expose(
     no_cache: bool = False,
     lane: LaneName = "",
     form: bool = False,
+    answer: Any = None,
+    query: tuple[Query, ...] = (),
+    content: tuple[str, ...] = (),
+    json: bool = True,
 ) -> Callable[[F], F]:
     """Make a controller method a route; see the package's docstring. Raises ValueError for a bad declaration."""
     unknown = [method for method in methods if method not in _KNOWN_METHODS]
@@ -82,6 +100,10 @@ def expose(
             no_cache=no_cache,
             lane=lane,
             form=form,
+            answer=answer,
+            query=query,
+            content=content,
+            json=json,
             summary=(inspect.getdoc(function) or "").split("\n", 1)[0],
         )
         setattr(function, _ATTRIBUTE, (*getattr(function, _ATTRIBUTE, ()), route))

@@ -15,6 +15,12 @@ TOKEN_HEADER = "ABCAuthorization"  # noqa: S105 - the name of a header
 PREFIX = "Bearer "
 
 
+class SpoofedHeaderError(AuthenticationError):
+    """X-Forwarded-For names proxies that nobody knows."""
+
+    default_message = "spoofed X-Forwarded-For header detected"
+
+
 class BanList(Protocol):
     """What the guard needs of fail2ban. The calls neither raise nor block for long."""
 
@@ -61,7 +67,7 @@ class Guard:
             raise BanAuthIPError
         if address.spoofed:
             self._fail(address)
-            raise AuthenticationError("X-Forwarded-For is not acceptable")
+            raise SpoofedHeaderError
         if auth == "login":
             return None
         identity = self._optional(header) if auth == "optional" else self._required(address, header)

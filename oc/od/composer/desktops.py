@@ -49,6 +49,7 @@ class Desktops:
         self._endings = endings
         self._webhooks = webhooks
         self._lock = LaunchLock(sharecache)
+        self._timing = accounting.metrics.timing
 
     def find(self, identity: Identity) -> Desktop | None:
         """The user's desktop in phase Running or Pending, or None. Writes no progress text."""
@@ -68,9 +69,10 @@ class Desktops:
 
         deadline = Deadline(self._settings.kubernetes.create_pod_timeout)
         try:
-            with self._lock.hold(identity, deadline, lambda: self._joinable(identity)):
-                desktop = self._find_or_create(identity, client, progress, deadline)
-            return self._reachable(desktop, identity, client)
+            with self._timing("total"):
+                with self._lock.hold(identity, deadline, lambda: self._joinable(identity)):
+                    desktop = self._find_or_create(identity, client, progress, deadline)
+                return self._reachable(desktop, identity, client)
         except ODError as error:
             progress(f"e.{error.message}")
             raise
@@ -83,7 +85,8 @@ class Desktops:
     def _find_or_create(
         self, identity: Identity, client: ClientInfo, progress: Progress, deadline: Deadline
     ) -> Desktop:
-        found = self._orchestrator.find_desktop(identity)
+        with self._timing("find"):
+            found = self._orchestrator.find_desktop(identity)
         if found is not None:
             desktop = self._keep(found, identity, client, progress, deadline)
             if desktop is not None:
@@ -100,7 +103,8 @@ class Desktops:
             return None
         progress("c.Resuming your desktop")
         try:
-            desktop = self._orchestrator.resume_desktop(found, identity, progress, deadline)
+            with self._timing("resume"):
+                desktop = self._orchestrator.resume_desktop(found, identity, progress, deadline)
         except LaunchFailedError as error:
             logger.warning("desktop %s cannot be resumed: %s", found.name, error.message)
             self._discard(found, deadline)
@@ -130,14 +134,18 @@ class Desktops:
         progress("b.Creating a new desktop")
         self._accounting.increment("desktop", "new")
         try:
-            desktop = self._orchestrator.create_desktop(identity, client, progress, deadline, timezone=client.timezone)
+            with self._timing("create"):
+                desktop = self._orchestrator.create_desktop(
+                    identity, client, progress, deadline, timezone=client.timezone
+                )
         except ODError:
             self._accounting.increment("desktop", "createfailed")
             raise
         self._accounting.increment("desktop", "createsuccess")
         self._record(identity, client, desktop, "start")
         webhooks_ended = self._webhooks.created(desktop, identity, progress)
-        ready = self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS))
+        with self._timing("ready"):
+            ready = self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS))
         webhooks_ended()
         if not ready:
             logger.warning("desktop %s is handed out before all its services answered", desktop.name)

@@ -30,7 +30,7 @@ from oc.od.settings.policies import ExecuteClass, PoliciesSettings, RulesSetting
 from oc.od.settings.providers import MANAGER_NAMES, AuthManager
 from oc.od.settings.server import HttpSettings, LoggingSettings, ServerSettings
 from oc.od.settings.storage import StorageSettings
-from oc.od.settings.stores import MemcachedSettings, MongodbSettings
+from oc.od.settings.stores import HistorySettings, MemcachedSettings, MongodbSettings
 from oc.od.settings.tokens import JwtDesktopSettings, JwtUserSettings
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "FakednsRecord",
     "FrontSettings",
     "GeoipSettings",
+    "HistorySettings",
     "HttpSettings",
     "IPNetwork",
     "InternalDnsSettings",

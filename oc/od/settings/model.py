@@ -19,7 +19,7 @@ from oc.od.settings.pod import Pod, PodSettings
 from oc.od.settings.policies import FALLBACK_CLASS, ExecuteClass, ExecuteClasses, PoliciesSettings
 from oc.od.settings.server import HttpSettings, LoggingSettings, ServerSettings
 from oc.od.settings.storage import StorageSettings
-from oc.od.settings.stores import MemcachedSettings, MongodbSettings
+from oc.od.settings.stores import HistorySettings, MemcachedSettings, MongodbSettings
 from oc.od.settings.tokens import JwtDesktopSettings, JwtUserSettings
 
 SHIPPED_CONTROLLERS = {
@@ -66,6 +66,7 @@ class Settings:
         Record(Fail2banSettings), Fail2banSettings(), key="fail2ban", meaning="Bans after repeated failures."
     )
     mongodb: MongodbSettings = group(MongodbSettings)
+    history: HistorySettings = group(HistorySettings)
     memcached: MemcachedSettings = group(MemcachedSettings)
     kubernetes: KubernetesSettings = group(KubernetesSettings)
     executeclasses: Mapping[str, ExecuteClass] = option(

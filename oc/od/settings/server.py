@@ -106,6 +106,15 @@ class HttpSettings:
         since="4.4, extension",
     )
 
+    openapi_public: bool = option(
+        Flag(),
+        False,
+        key="openapi_public",
+        meaning="Whether everybody may read the description of this API (`/API/openapi.json`, `/API/docs`). Otherwise "
+        "it is shown to whom the policy of ManagerController admits.",
+        since="4.4, extension",
+    )
+
     @property
     def trusted_proxy_configured(self) -> bool:
         """Whether the operator listed proxies: then a request through an unknown proxy is refused."""

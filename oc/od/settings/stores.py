@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from oc.od.settings.containers import ListOf
 from oc.od.settings.declaration import Kind, Place, option
-from oc.od.settings.kinds import Integer, Text
+from oc.od.settings.kinds import Flag, Integer, Nullable, Text
 
 DATABASES: Final = ("image", "fail2ban", "loginHistory", "applications", "profiles", "desktop")
 
@@ -98,6 +98,28 @@ class MongodbSettings:
         """The URL without its account, fit for logs."""
         parts = _split(self.url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclasses.dataclass(frozen=True)
+class HistorySettings:
+    """What is remembered of logins and desktops, and for how long."""
+
+    retention: int | None = option(
+        Nullable(Integer(60, 2**31 - 1, unit="s")),
+        None,
+        key="historyretentionseconds",
+        meaning="Age at which MongoDB deletes records of loginHistory and desktop.history. None keeps them for ever.",
+        since="4.4, extension",
+        sample=31536000,
+    )
+    anonymous: bool = option(
+        Flag(),
+        True,
+        key="historyanonymous",
+        meaning="Whether logins of generated user ids (anonymous provider) are kept. Each makes a collection of its "
+        "own in loginHistory.",
+        since="4.4, extension",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
