@@ -17,6 +17,7 @@ from oc.od.composer.applications import Applications
 from oc.od.composer.desktops import Desktops
 from oc.od.composer.ending import Endings
 from oc.od.composer.garbage import GarbageCollector
+from oc.od.composer.sweeping import OrphanSweeps
 from oc.od.composer.webhooks import Webhooks
 from oc.od.history import History
 from oc.od.messageinfo import MessageInfo
@@ -53,13 +54,16 @@ class Composer:
         )
         self.applications = Applications(settings, orchestrator, apps, accounting, fail_login)
         self.garbage = GarbageCollector(settings, orchestrator, accounting, self.endings, sharecache)
+        self.sweeps = OrphanSweeps(settings, orchestrator, sharecache)
         self.administration = Administration(orchestrator, self.applications, accounting, self.endings)
 
     def start(self) -> None:
         """Start the background work of the use cases."""
+        self.sweeps.start()
 
     def stop(self) -> None:
         """End it, waiting at most a few seconds."""
+        self.sweeps.stop()
         self.garbage.stop()
         self.webhooks.stop()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 from oc.errors import ODResourceNotFoundError
@@ -33,6 +35,7 @@ from oc.od.orchestrator.manifests import labels, selectors
 from oc.od.orchestrator.manifests import secrets as secret_manifests
 from oc.od.orchestrator.masking import masked_pod
 from oc.od.orchestrator.notify import notify_user
+from oc.od.orchestrator.orphans import OrphanSweeper
 from oc.od.orchestrator.owner import owner_in, owner_of
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import DESKTOP, POD_LIST, SHARED_SELECTOR, Pod, choose
@@ -104,6 +107,7 @@ class Orchestrator:
         self._dry_run = DryRun(settings, self.client, self._launcher, self._secrets, storage)
         self._readiness = Readiness(settings, self.client)
         self._remover = Remover(settings, self.client, self.cache, storage, self._executor, self._background)
+        self._orphans = OrphanSweeper(settings, self.client, self.cache, storage)
         self._lister = ApplicationLister(settings, self.cache)
         self._announcer = StartAnnouncer(settings, self.events, self._background)
         self._runner = ApplicationRunner(settings, self.client, self.cache, self._secrets, self._announcer)
@@ -291,6 +295,10 @@ class Orchestrator:
     def remove_desktop_pod(self, pod: Pod, *, unchanged: bool = False) -> bool:
         """See Remover.remove_pod: the owner is the user the pod's labels name."""
         return self._remover.remove_pod(owner_in(pod.labels), pod, unchanged=unchanged)
+
+    def sweep_orphans(self, minimum_age: timedelta, now: datetime) -> Counter[str]:
+        """See OrphanSweeper.sweep."""
+        return self._orphans.sweep(minimum_age, now)
 
     def list_desktops(self) -> list[Desktop]:
         """Desktops that run or are being started: from the cache while its watch is alive, else from the API."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from oc.errors import ODError
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 CLAIMED_DESKTOP = "abcdesktop/desktop"
 """Annotation of a ``vnc`` secret: the name of the desktop pod its password is for."""
+
+WRITTEN = "abcdesktop/written"
+"""Annotation of a login's secrets: when the last login wrote them (ISO 8601, UTC), also when nothing changed."""
 
 LOGIN_SECONDS = 20.0
 
@@ -137,11 +141,12 @@ class SecretStore:
         A secret of that name that is somebody else's is left alone; the draft's other name is taken then.
         """
         obj = draft.manifest
+        written = {WRITTEN: datetime.now(UTC).isoformat(timespec="seconds")}
         for name in (obj["metadata"]["name"], draft.other_name):
-            body = {**obj, "metadata": {**obj["metadata"], "name": name}}
-            written = self._create_or_patch(identity, body, deadline)
-            if written is not None:
-                return written
+            body = {**obj, "metadata": {**obj["metadata"], "name": name, "annotations": written}}
+            stored = self._create_or_patch(identity, body, deadline)
+            if stored is not None:
+                return stored
         raise KubernetesError(409, "AlreadyExists", "both names belong to another user", doing="write secret")
 
     def create(self, identity: Identity, body: Json, other_name: str, deadline: Deadline) -> Json | None:
@@ -207,8 +212,10 @@ def delete_secret(client: KubernetesClient, obj: Json, deadline: Deadline) -> bo
 def _replacement(existing: Json, body: Json) -> list[dict[str, Any]]:
     """A JSON patch to new data and labels that applies to that very object only."""
     labels = _labels(existing) | body["metadata"]["labels"]
+    annotations = (existing["metadata"].get("annotations") or {}) | body["metadata"]["annotations"]
     return [
         {"op": "test", "path": "/metadata/uid", "value": existing["metadata"]["uid"]},
         {"op": "add", "path": "/metadata/labels", "value": labels},
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
         {"op": "add", "path": "/data", "value": body.get("data") or {}},
     ]

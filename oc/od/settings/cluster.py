@@ -78,6 +78,21 @@ class KubernetesSettings:
         meaning="Quiet time before the user is told that an application started.",
         since="4.0",
     )
+    orphan_sweep_interval: int = option(
+        Integer(0, 86_400, unit="s"),
+        900,
+        key="K8S_ORPHAN_SWEEP_INTERVAL_SECONDS",
+        meaning="Time between two searches for secrets, claims and application pods that a crash left; 0: none.",
+        since="4.4, extension",
+    )
+    orphan_minimum_age: int = option(
+        Integer(0, 31_536_000, unit="s"),
+        86_400,
+        key="K8S_ORPHAN_MIN_AGE_SECONDS",
+        meaning="Age of the user's last login below which nothing without a desktop counts as left behind. At least "
+        "the life of a user token and the time of a launch.",
+        since="4.4, extension",
+    )
     developer_instance: bool = option(
         Flag(),
         False,
