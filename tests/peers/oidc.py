@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ HERE = Path(__file__).parent
 NODE = HERE / "oidc_node"
 INSTALL_SECONDS = 120
 READY_SECONDS = 30
+OLDEST_NODE = 20
 
 
 def install_oidc_provider() -> None:
@@ -30,6 +32,9 @@ def install_oidc_provider() -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: the certified OpenID provider cannot run (apt-get install npm)")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    if not (found := re.match(r"v([0-9]+)\.", version)) or int(found.group(1)) < OLDEST_NODE:
+        pytest.skip(f"the certified OpenID provider needs Node.js {OLDEST_NODE}, this is {version.strip() or 'none'}")
     if (NODE / "node_modules" / ".package-lock.json").exists():
         return
     with (Path(tempfile.gettempdir()) / "pyos-oidc-peer.lock").open("w") as lock:

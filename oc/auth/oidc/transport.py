@@ -179,7 +179,7 @@ def secure_enough(url: str, *, insecure: bool) -> bool:
     """Whether ``url`` may carry codes and tokens: https, or http where the configuration allows it. No fragment."""
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.username is None and not parts.fragment
+        usable = bool(parts.hostname) and parts.port != 0 and parts.username is None and not parts.fragment
     except ValueError:
         return False
     return usable and len(url) <= 2048 and parts.scheme in (("https", "http") if insecure else ("https",))

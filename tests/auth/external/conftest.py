@@ -21,8 +21,12 @@ USERS = {
         "name": "Philip J. Fry",
         "email": "fry@planetexpress.com",
         "email_verified": True,
+    },
+    "kif": {  # nobody else's user: this one gets a desktop
+        "name": "Kif Kroker",
+        "email": "kif@doop.example",
         "groups": ["ship_crew", "delivery"],
-        "uid": "fry",
+        "uid": "kif",
         "uidNumber": 1025,
         "gidNumber": 1026,
     },

@@ -69,9 +69,9 @@ def test_two_calls_of_one_browser_give_two_states_that_both_work(browser: Browse
 def test_a_user_of_the_certified_provider_gets_a_desktop_with_labels_and_secrets(
     world: World, browser: Browser, stack: Stack
 ) -> None:
-    token = browser.log_in("planet", "fry")
+    token = browser.log_in("planet", "kif")
     claims = claims_of(token)
-    assert claims["user"] == {"name": "Philip J. Fry", "userid": "fry"}
+    assert claims["user"] == {"name": "Kif Kroker", "userid": "kif"}
     assert claims["auth"]["provider"] == "planet"
     assert claims["auth"]["providertype"] == "oauth"
     assert claims["auth"]["data"]["labels"]["shipcrew"] == "true"
@@ -79,22 +79,22 @@ def test_a_user_of_the_certified_provider_gets_a_desktop_with_labels_and_secrets
     assert set(claims["roles"]) == {"ship_crew", "delivery"}
     with Api(world.service.url, token=token) as api:
         whoami = api.post("user/whoami").json()
-        assert (whoami["userid"], whoami["name"], whoami["provider"]) == ("fry", "Philip J. Fry", "planet")
+        assert (whoami["userid"], whoami["name"], whoami["provider"]) == ("kif", "Kif Kroker", "planet")
         api.result("composer/launchdesktop")
-        path = f"/api/v1/namespaces/{stack.namespace}/pods?labelSelector=access_userid%3Dfry"
+        path = f"/api/v1/namespaces/{stack.namespace}/pods?labelSelector=access_userid%3Dkif"
         [pod] = stack.cluster_admin("GET", path)["items"]
         labels = pod["metadata"]["labels"]
         assert (labels["access_provider"], labels["access_providertype"]) == ("planet", "oauth")
         assert labels["shipcrew"] == "true"
         assert "admins" not in labels
-        secrets = secrets_of(stack, "fry")
+        secrets = secrets_of(stack, "kif")
         assert secrets["posixaccount"]["uidNumber"] == "1025"
-        assert secrets["localaccount"]["passwd"].startswith("fry:x:1025:1026:")
-        assert secrets["ldif"]["email"] == "fry@planetexpress.com"
+        assert secrets["localaccount"]["passwd"].startswith("kif:x:1025:1026:")
+        assert secrets["ldif"]["email"] == "kif@doop.example"
         history = eventually(lambda: api.result("store/getcollection", {"key": "loginHistory"}))
         assert (history[-1]["provider"], history[-1]["type"]) == ("planet", "login")
         assert api.result("auth/logout") == {"url": "/"}
-        assert secrets_of(stack, "fry") == {}
+        assert secrets_of(stack, "kif") == {}
 
 
 def test_groups_decide_about_labels(browser: Browser) -> None:

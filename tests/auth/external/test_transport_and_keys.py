@@ -238,7 +238,7 @@ def test_a_netrc_file_of_the_operator_does_not_replace_our_credentials(
         ("https://", True, False),
         ("//p.example", True, False),
         ("file:///etc/passwd", True, False),
-        ("https://p.example:bad/", True, True),
+        ("https://p.example:bad/", True, False),
         ("https://[::1", True, False),
     ],
 )
