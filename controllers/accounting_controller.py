@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Literal
 
+from controllers.schemas import Counters
 from oc.od.base_controller import BaseController
 from oc.od.metrics import CONTENT_TYPE
-from oc.web import Bare, Call, Content, expose
+from oc.web import Bare, Call, Content, Query, expose
 
 
 class AccountingController(BaseController):
     """What a scraper reads."""
 
-    @expose(methods=("GET",), auth="manager", trace=False)
+    @expose(
+        methods=("GET",),
+        auth="manager",
+        trace=False,
+        answer=Counters,
+        content=("text/plain",),
+        query=(Query("format", Literal["ebnf", "json", "prometheus"], "ebnf when absent or anything else"),),
+    )
     def metrics(self, call: Call) -> Content | Bare:
         """All counters. ``format``: ``ebnf`` (default), ``json``, or ``prometheus`` with durations and states too."""
         accounting, wanted = self.services.accounting, call.query.get("format")

@@ -7,20 +7,24 @@ from typing import Any, Final
 
 from controllers.auth_answers import page_content
 from controllers.auth_front import FrontRoutes
+from controllers.schemas import LoginManagers, LoginResult, Place, UserToken
 from oc.auth import LoginRequest, success_message
 from oc.auth.external import Callback
 from oc.auth.redirectpage import error_page, wants_page
 from oc.auth.requests import MAX_CREDENTIAL
 from oc.errors import AuthenticationError, BadRequestError, ODError
-from oc.web import Bare, Call, SoftError, Success, expose
+from oc.web import Bare, Call, Query, SoftError, Success, expose
 
+CALLBACK: Final = tuple(
+    Query(name, str, "as the authorization server sends it") for name in ("code", "state", "error", "iss")
+)
 HOME: Final = {"url": "/"}
 
 
 class AuthController(FrontRoutes):
     """Logins, and what a user may do with the token."""
 
-    @expose(auth="none", body=dict, envelope=False, no_cache=True)
+    @expose(auth="none", body=dict, envelope=False, no_cache=True, answer=LoginManagers)
     def getauthconfig(self, call: Call, body: dict[str, Any]) -> object:
         """The managers and providers the login page offers."""
         page = self.services.auth.login_page(call.headers.get("Cookie", ""))
@@ -29,7 +33,7 @@ class AuthController(FrontRoutes):
             call.notrace = True  # the states of links
         return page.config
 
-    @expose(auth="login", body=LoginRequest, lane="login", no_cache=True)
+    @expose(auth="login", body=LoginRequest, lane="login", no_cache=True, answer=LoginResult)
     def auth(self, call: Call, body: LoginRequest) -> object:
         """Log in and get a user token."""
         started = time.monotonic()
@@ -41,7 +45,9 @@ class AuthController(FrontRoutes):
         seconds = time.monotonic() - started
         return self._with_secrets(login, call, success_message(login, seconds))
 
-    @expose(methods=("GET",), auth="login", lane="login", no_cache=True)
+    @expose(
+        methods=("GET",), auth="login", lane="login", no_cache=True, json=False, content=("text/html",), query=CALLBACK
+    )
     def oauth(self, call: Call) -> object:
         """Where external providers send a browser back to; answers the page that hands over the token."""
         call.notrace = True
@@ -58,7 +64,7 @@ class AuthController(FrontRoutes):
                 raise
             return page_content(error_page(error.message), error.status)
 
-    @expose(auth="login", body=dict, form=True, lane="login", no_cache=True)
+    @expose(auth="login", body=dict, form=True, lane="login", no_cache=True, json=False, content=("text/html",))
     def autologin(self, call: Call, body: dict[str, Any]) -> object:
         """Log in with a form of another site; answers the page that hands over the token."""
         call.notrace = True
@@ -72,7 +78,7 @@ class AuthController(FrontRoutes):
             self._refused(error, call)
             raise
 
-    @expose(auth="user", body=dict, lane="login", no_cache=True)
+    @expose(auth="user", body=dict, lane="login", no_cache=True, answer=LoginResult)
     def buildsecret(self, call: Call, body: dict[str, Any]) -> object:
         """Log a user who came without a password in to a directory too, and write the secrets that gives."""
         password = body.get("password")
@@ -85,21 +91,21 @@ class AuthController(FrontRoutes):
             raise
         return self._with_secrets(login, call, "Authentication successful")
 
-    @expose(auth="user", body=object, no_cache=True)
+    @expose(auth="user", body=object, no_cache=True, answer=UserToken)
     def refreshtoken(self, call: Call, body: object) -> object:
         """Exchange a valid user token for a new one."""
         tokens = self.services.usertokens
         answer = {"expire_in": tokens.expire_in, "jwt_user_token": tokens.issue(call.identity)}
         return Success(answer, "Refresh token success")
 
-    @expose(auth="optional", body=dict)
+    @expose(auth="optional", body=dict, answer=Place)
     def disconnect(self, call: Call, body: dict[str, Any]) -> object:
         """Leave; the desktop stays."""
         if call.optional_identity is None:
             return _failed("invalid user credentials")
         return HOME
 
-    @expose(auth="optional", body=dict, lane="work")
+    @expose(auth="optional", body=dict, lane="work", answer=Place)
     def logout(self, call: Call, body: dict[str, Any]) -> object:
         """Leave and remove the desktop with everything that belongs to it."""
         identity = call.optional_identity
@@ -112,14 +118,14 @@ class AuthController(FrontRoutes):
             return _failed("removedesktop failed")
         return HOME
 
-    @expose(auth="optional", body=dict)
+    @expose(auth="optional", body=dict, answer=Any)
     def labels(self, call: Call, body: dict[str, Any]) -> object:
         """The caller's labels."""
         if call.optional_identity is None:
             return SoftError("invalid user credentials")
         return call.optional_identity.labels
 
-    @expose(auth="optional", body=dict)
+    @expose(auth="optional", body=dict, answer=bool)
     def isauthenticated(self, call: Call, body: dict[str, Any]) -> object:
         """Whether the request carries a valid user token."""
         return call.optional_identity is not None

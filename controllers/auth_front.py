@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from controllers.auth_answers import LoginAnswers
+from controllers.schemas import OnlyToken
 from oc.errors import ODError
 from oc.web import Call, Content, expose
 
@@ -24,12 +25,29 @@ _QUALITY: Final = re.compile(r"(?:^|;)\s*q=([01](?:\.[0-9]{0,3})?)\s*(?:;|$)")
 class FrontRoutes(LoginAnswers):
     """Asserted users, announced users, and the keys of users for a SSH bastion."""
 
-    @expose(path="logmein", methods=("GET",), auth="login", lane="login", no_cache=True)
+    @expose(
+        path="logmein",
+        methods=("GET",),
+        auth="login",
+        lane="login",
+        no_cache=True,
+        answer=OnlyToken,
+        content=("text/html", "text/text"),
+    )
     def logmein_by_link(self, call: Call) -> object:
         """Log in the user whom a trusted site in front names; answers a page, JSON or text, by ``Accept``."""
         return self._logmein(call, call.query)
 
-    @expose(path="logmein", auth="login", body=dict, form=True, lane="login", no_cache=True)
+    @expose(
+        path="logmein",
+        auth="login",
+        body=dict,
+        form=True,
+        lane="login",
+        no_cache=True,
+        answer=OnlyToken,
+        content=("text/html", "text/text"),
+    )
     def logmein(self, call: Call, body: dict[str, Any]) -> object:
         """The same; parameters may be in the body."""
         return self._logmein(call, {**call.query, **body})
@@ -58,12 +76,23 @@ class FrontRoutes(LoginAnswers):
         document = {"status": 200, "result": {"jwt_user_token": token}, "message": "login success"}
         return Content(json.dumps(document) + "\n", "application/json;charset=utf-8", headers=_SAFE_HEADERS)
 
-    @expose(path="prelogin", methods=("GET",), auth="login", lane="login", no_cache=True)
+    @expose(
+        path="prelogin", methods=("GET",), auth="login", lane="login", no_cache=True, json=False, content=("text/html",)
+    )
     def prelogin_by_link(self, call: Call) -> object:
         """The login page for a user whom a front service announces."""
         return self._prelogin(call, call.query)
 
-    @expose(path="prelogin", auth="login", body=dict, form=True, lane="login", no_cache=True)
+    @expose(
+        path="prelogin",
+        auth="login",
+        body=dict,
+        form=True,
+        lane="login",
+        no_cache=True,
+        json=False,
+        content=("text/html",),
+    )
     def prelogin(self, call: Call, body: dict[str, Any]) -> object:
         """The same; the user may be in the body."""
         return self._prelogin(call, {**call.query, **body})
@@ -78,7 +107,7 @@ class FrontRoutes(LoginAnswers):
             raise
         return Content(page, "text/html; charset=utf-8", headers=_SAFE_HEADERS)
 
-    @expose(methods=("GET",), auth="login", lane="work")
+    @expose(methods=("GET",), auth="login", lane="work", envelope=False, answer=list[str], content=("text/text",))
     def authorizedkeys(self, call: Call) -> object:
         """The public keys of users who came with a client certificate, one a line, or as a JSON list."""
         lines = self.services.authorized_keys.lines()

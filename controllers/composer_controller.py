@@ -7,12 +7,20 @@ from typing import Annotated, Any
 
 import msgspec
 
+from controllers.schemas import (
+    AnnouncedApplication,
+    ApplicationInstance,
+    DesktopConnection,
+    DesktopToken,
+    RunningApplication,
+    UserApplication,
+)
 from oc.errors import ODResourceNotFoundError
 from oc.od.base_controller import BaseController
 from oc.od.composer.connection import target_host
 from oc.od.composer.timezones import valid_timezone
 from oc.od.orchestrator import Desktop, LaunchFailedError
-from oc.web import Bare, Call, SoftError, expose
+from oc.web import Call, SoftError, expose
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 NOT_CACHED = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"}
@@ -42,7 +50,7 @@ class PhaseRequest(msgspec.Struct):
 class ComposerController(BaseController):
     """Desktop and applications of the caller."""
 
-    @expose(auth="user", body=dict, lane="launch", no_cache=True)
+    @expose(auth="user", body=dict, lane="launch", no_cache=True, answer=DesktopConnection)
     def launchdesktop(self, call: Call, body: dict[str, Any]) -> object:
         """Resume the caller's desktop or create one, and tell the browser how to reach it."""
         client = dataclasses.replace(call.client, timezone=valid_timezone(body.get("timezone")))
@@ -64,7 +72,7 @@ class ComposerController(BaseController):
             "expire_in": tokens.expire_in,
         }
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=DesktopToken)
     def refreshdesktoptoken(self, call: Call, body: dict[str, Any]) -> object:
         """Issue a new desktop token for the running desktop."""
         desktop = self.services.composer.find_desktop(call.identity)
@@ -74,65 +82,65 @@ class ComposerController(BaseController):
         call.response_headers.update(NOT_CACHED)
         return {"authorization": tokens.issue(_target(desktop)), "expire_in": tokens.expire_in}
 
-    @expose(auth="user", body=RunRequest, lane="launch")
+    @expose(auth="user", body=RunRequest, lane="launch", answer=ApplicationInstance)
     def ocrun(self, call: Call, body: RunRequest) -> object:
         """Start an application in the caller's desktop."""
         return self.services.composer.applications.run(
             call.identity, call.client, body.image, body.args or "", valid_timezone(body.timezone)
         )
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=list[UserApplication])
     def getuserapplist(self, call: Call, body: dict[str, Any]) -> object:
         """List the applications the caller may start."""
         call.notrace = True  # more than a megabyte, the same for everybody
         return msgspec.Raw(self.services.composer.user_applications_json(call.identity))
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=list[UserApplication])
     def getapplist(self, call: Call, body: dict[str, Any]) -> object:
         """Another name of ``getuserapplist``."""
         return self.getuserapplist(call, body)
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=list[RunningApplication])
     def listcontainer(self, call: Call, body: dict[str, Any]) -> object:
         """List the applications of the caller's desktop."""
         return self.services.composer.applications.running(call.identity)
 
-    @expose(auth="user", body=PhaseRequest)
+    @expose(auth="user", body=PhaseRequest, envelope=False, answer=list[AnnouncedApplication])
     def list_applications_by_phase(self, call: Call, body: PhaseRequest) -> object:
         """List the applications of the caller's desktop that are in one phase."""
-        return Bare(self.services.composer.applications.by_phase(call.identity, body.phase))
+        return self.services.composer.applications.by_phase(call.identity, body.phase)
 
-    @expose(auth="user", body=ContainerRequest, lane="work")
+    @expose(auth="user", body=ContainerRequest, lane="work", answer=str)
     def logcontainer(self, call: Call, body: ContainerRequest) -> object:
         """The log of one application."""
         return self.services.composer.applications.log(call.identity, body.podname, body.containerid)
 
-    @expose(auth="user", body=ContainerRequest)
+    @expose(auth="user", body=ContainerRequest, answer=dict[str, str | None])
     def envcontainer(self, call: Call, body: ContainerRequest) -> object:
         """The declared environment of one application."""
         return self.services.composer.applications.env(call.identity, body.podname, body.containerid)
 
-    @expose(auth="user", body=ContainerRequest, lane="work")
+    @expose(auth="user", body=ContainerRequest, lane="work", answer=bool)
     def stopcontainer(self, call: Call, body: ContainerRequest) -> object:
         """Stop one application."""
         return self.services.composer.applications.stop(call.identity, body.podname, body.containerid)
 
-    @expose(auth="user", body=ContainerRequest, lane="work")
+    @expose(auth="user", body=ContainerRequest, lane="work", answer=bool)
     def removecontainer(self, call: Call, body: ContainerRequest) -> object:
         """Remove one application: the same as stopping it."""
         return self.services.composer.applications.remove(call.identity, body.podname, body.containerid)
 
-    @expose(auth="user", body=dict, lane="work")
+    @expose(auth="user", body=dict, lane="work", answer=str)
     def getlogs(self, call: Call, body: dict[str, Any]) -> object:
         """The log of the caller's desktop."""
         return self.services.composer.desktop_log(call.identity)
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=dict[str, Any])
     def getdesktopdescription(self, call: Call, body: dict[str, Any]) -> object:
         """Addresses of the caller's desktop, where the configuration allows to ask."""
         return self.services.composer.describe_desktop(call.identity, call.client)
 
-    @expose(auth="user", body=dict)
+    @expose(auth="user", body=dict, answer=list[str])
     def listsecrets(self, call: Call, body: dict[str, Any]) -> object:
         """The types of the caller's non-empty secrets."""
         return self.services.composer.secret_types(call.identity)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import NoneType
 
+from controllers.schemas import KeyInfo
 from oc.od.base_controller import BaseController
 from oc.od.messageinfo import STOP_TEXT
 from oc.od.settings import Settings
@@ -52,7 +54,7 @@ def preferred_type(accept: str | None) -> str:
 class CoreController(BaseController):
     """Front-end configuration and progress texts."""
 
-    @expose(body=object, empty_body=True, envelope=False)
+    @expose(body=object, empty_body=True, envelope=False, answer=KeyInfo)
     def getkeyinfo(self, call: Call, body: object) -> object:
         """One piece of front-end configuration by name; ``id`` is null for a name that is not known."""
         provider = body.get("provider") if isinstance(body, dict) else None
@@ -61,7 +63,7 @@ class CoreController(BaseController):
         source = KEY_INFO.get(provider)
         return {"id": source(self.settings) if source else None, "callbackurl": None}
 
-    @expose(auth="user", body=object, empty_body=True)
+    @expose(auth="user", body=object, empty_body=True, answer=NoneType, content=("text/plain",))
     def getmessageinfo(self, call: Call, body: object) -> Content | Success:
         """The latest progress text of the caller's login or launch, handed out once."""
         text = self.services.messageinfo.popflush(call.identity.userid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controllers.schemas import BanEntry, BanState
 from oc.errors import BadRequestError
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
@@ -12,7 +13,7 @@ from oc.web import Call, expose
 class BanRoutes(BaseController):
     """Mixed into the ManagerController. ``collection`` is ``ipaddr`` or ``login``."""
 
-    @expose(path="ban/{collection}", methods=("GET",), auth="manager", envelope=False)
+    @expose(path="ban/{collection}", methods=("GET",), auth="manager", envelope=False, answer=list[BanEntry])
     def list_bans(self, call: Call, *, collection: str) -> list[dict[str, Any]]:
         """Who is banned."""
         return self.services.fail2ban.list(collection)
@@ -27,7 +28,7 @@ class BanRoutes(BaseController):
         """A value is needed."""
         raise BadRequestError("a value to ban is required")
 
-    @expose(path="ban/{collection}/{value}", methods=("GET",), auth="manager", envelope=False)
+    @expose(path="ban/{collection}/{value}", methods=("GET",), auth="manager", envelope=False, answer=BanState)
     def find_ban(self, call: Call, *, collection: str, value: str) -> dict[str, Any]:
         """What is counted for one address or login."""
         return self.services.fail2ban.find(collection, value)

@@ -7,9 +7,10 @@ from controllers.manager_datastore import DatastoreRoutes
 from controllers.manager_desktops import DesktopRoutes
 from controllers.manager_garbage import GarbageRoutes
 from controllers.manager_images import ImageRoutes
+from controllers.schemas import Echo, Health
 from oc.od.base_controller import BaseController
 from oc.od.health import health_report
-from oc.web import Call, expose
+from oc.web import Call, Query, expose
 from oc.web.redaction import redact, redact_headers
 
 HEALTHY = {"controler": "ManagerController", "status": "ok"}
@@ -18,12 +19,19 @@ HEALTHY = {"controler": "ManagerController", "status": "ok"}
 class ManagerController(DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, BaseController):
     """Every route here needs the policy of ``ManagerController``: address, then API key."""
 
-    @expose(methods=("GET",), auth="manager", envelope=False, trace=False)
+    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, answer=Health)
     def healtz(self, call: Call) -> object:
         """Proof that the caller passes the policy; the consoles ask for it on every page."""
         return HEALTHY
 
-    @expose(methods=("GET",), auth="manager", envelope=False, trace=False)
+    @expose(
+        methods=("GET",),
+        auth="manager",
+        envelope=False,
+        trace=False,
+        answer=Health,
+        query=(Query("verbose", str, "also tell the state of each dependency"),),
+    )
     def healthz(self, call: Call) -> object:
         """As healtz; with ``?verbose``, the state of each dependency."""
         if call.query.get("verbose") is not None and (call.query["verbose"] == "" or call.flag("verbose")):
@@ -31,7 +39,7 @@ class ManagerController(DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, Da
             return {**HEALTHY, **health_report(self.services, lanes)}
         return HEALTHY
 
-    @expose(methods=("GET", "POST"), auth="manager", envelope=False, trace=False)
+    @expose(methods=("GET", "POST"), auth="manager", envelope=False, trace=False, answer=Echo)
     def echohttp(self, call: Call) -> object:
         """The request as it arrived here, without its secrets: shows what the proxies made of it."""
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controllers.schemas import DesktopEntry, RunningApplication, Usage
 from oc.errors import BadRequestError
 from oc.od.base_controller import BaseController
 from oc.od.orchestrator import LaunchFailedError
@@ -15,12 +16,12 @@ class DesktopRoutes(BaseController):
     pod's; what is not there, or not that desktop's, is answered with 404.
     """
 
-    @expose(path="desktop", methods=("GET",), auth="manager", envelope=False)
+    @expose(path="desktop", methods=("GET",), auth="manager", envelope=False, answer=list[DesktopEntry])
     def list_desktops(self, call: Call) -> list[dict[str, Any]]:
         """Desktops that run or are being started."""
         return [desktop.public_dict() for desktop in self.services.orchestrator.list_desktops()]
 
-    @expose(methods=("GET", "POST"), auth="user", body=dict, envelope=False, lane="work")
+    @expose(methods=("GET", "POST"), auth="user", body=dict, envelope=False, lane="work", answer=dict[str, Any])
     def dry_run_desktop(self, call: Call, body: dict[str, Any]) -> object:
         """The pod the caller would get, checked by the cluster; nothing is written. Needs a user token too."""
         try:
@@ -50,12 +51,19 @@ class DesktopRoutes(BaseController):
         envelope=False,
         trace=False,
         lane="work",
+        answer=Usage,
     )
     def desktop_usage(self, call: Call, *, name: str) -> dict[str, Any]:
         """Processor and memory of the desktop's graphical container; the console asks every five seconds."""
         return self.services.composer.administration.usage(name)
 
-    @expose(path="desktop/{name}/container", methods=("GET",), auth="manager", envelope=False)
+    @expose(
+        path="desktop/{name}/container",
+        methods=("GET",),
+        auth="manager",
+        envelope=False,
+        answer=list[RunningApplication],
+    )
     def list_containers(self, call: Call, *, name: str) -> list[dict[str, Any]]:
         """The applications inside a desktop."""
         return self.services.composer.administration.containers(name)
@@ -77,12 +85,15 @@ class DesktopRoutes(BaseController):
         envelope=False,
         trace=False,
         lane="work",
+        answer=Usage,
     )
     def container_usage(self, call: Call, *, name: str, cid: str) -> dict[str, Any]:
         """Processor and memory of one container of a desktop."""
         return self.services.composer.administration.container_usage(name, cid)
 
-    @expose(path="desktop/{name}/pod", methods=("GET",), auth="manager", envelope=False)
+    @expose(
+        path="desktop/{name}/pod", methods=("GET",), auth="manager", envelope=False, answer=list[RunningApplication]
+    )
     def list_pods(self, call: Call, *, name: str) -> list[dict[str, Any]]:
         """The application pods of a desktop's user."""
         return self.services.composer.administration.pods(name)
@@ -104,6 +115,7 @@ class DesktopRoutes(BaseController):
         envelope=False,
         trace=False,
         lane="work",
+        answer=Usage,
     )
     def pod_usage(self, call: Call, *, name: str, pid: str) -> dict[str, Any]:
         """Processor and memory of an application pod."""

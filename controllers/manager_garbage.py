@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+import msgspec
+
 from oc.errors import BadRequestError
 from oc.od.base_controller import BaseController
 from oc.od.composer.garbage import Collection
-from oc.web import Call, expose
+from oc.web import Call, Query, expose
+
+QUERY = (
+    Query("expirein", Annotated[int, msgspec.Meta(ge=0)], "seconds since the last login", required=True),
+    Query("force", str, "true also removes desktops with a connected user"),
+    Query("nodename", str, "only desktops of this node"),
+    Query("dryrun", str, "true removes nothing"),
+    Query("verbose", str, "true tells of every desktop what was decided and why"),
+    Query("snapshot", str, "accepted without effect"),
+)
 
 
 class GarbageRoutes(BaseController):
     """Mixed into the ManagerController."""
 
-    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work")
+    @expose(
+        methods=("GET",),
+        auth="manager",
+        envelope=False,
+        trace=False,
+        lane="work",
+        answer=list[str | dict[str, Any]],
+        query=QUERY,
+    )
     def garbagecollector(self, call: Call) -> object:
         """Remove desktops idle for ``expirein`` seconds; the names of those removed.
 

@@ -6,21 +6,22 @@ from typing import Any
 
 import msgspec
 
+from controllers.schemas import Catalogue
 from oc.od.apps import admin
 from oc.od.base_controller import BaseController
-from oc.web import Call, expose
+from oc.web import Call, Query, expose
 from oc.web.exposing import LARGE_MAX_BODY
 
 
 class ImageRoutes(BaseController):
     """Mixed into the ManagerController."""
 
-    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work")
+    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work", answer=Catalogue)
     def buildapplist(self, call: Call) -> object:
         """Read the database; the whole catalogue by id."""
         return msgspec.Raw(admin.list_images_json(self.services.apps, refresh=True))
 
-    @expose(path="images", methods=("GET",), auth="manager", envelope=False, trace=False)
+    @expose(path="images", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue)
     def get_images(self, call: Call) -> object:
         """The whole catalogue by id."""
         return msgspec.Raw(admin.list_images_json(self.services.apps))
@@ -30,7 +31,7 @@ class ImageRoutes(BaseController):
         """Remove every application; their ids."""
         return admin.delete_images(self.services.apps)
 
-    @expose(path="image", methods=("GET",), auth="manager", envelope=False, trace=False)
+    @expose(path="image", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue)
     def get_image_list(self, call: Call) -> object:
         """The whole catalogue by id."""
         return msgspec.Raw(admin.list_images_json(self.services.apps))
@@ -44,6 +45,7 @@ class ImageRoutes(BaseController):
         envelope=False,
         trace=False,
         lane="work",
+        answer=dict[str, Any] | list[dict[str, Any]],
     )
     def post_image(self, call: Call, body: object) -> object:
         """Register an image description, or a list of them."""
@@ -58,12 +60,16 @@ class ImageRoutes(BaseController):
         envelope=False,
         trace=False,
         lane="work",
+        answer=dict[str, Any] | list[dict[str, Any]],
+        query=(Query("node", str, "pull on this node only"),),
     )
     def put_image(self, call: Call, body: object) -> object:
         """As POST; each record says in ``pulling`` whether the image is being pulled (``?node=`` names where)."""
         return admin.put_images(self.services.apps, body, call.query.get("node"), self.services.prefetch)
 
-    @expose(path="image", methods=("PATCH",), auth="manager", envelope=False, trace=False, lane="work")
+    @expose(
+        path="image", methods=("PATCH",), auth="manager", envelope=False, trace=False, lane="work", answer=Catalogue
+    )
     def refresh_images(self, call: Call) -> object:
         """Read the database; the whole catalogue by id."""
         return msgspec.Raw(admin.list_images_json(self.services.apps, refresh=True))

@@ -34,7 +34,7 @@ class StoreController(BaseController):
         if not self.services.datastore.set(PROFILES, call.identity.userid, body.key, body.value):
             raise BadRequestError("the value could not be stored")
 
-    @expose(auth="user", body=KeyRequest, no_cache=True)
+    @expose(auth="user", body=KeyRequest, no_cache=True, answer=Any)
     def get(self, call: Call, body: KeyRequest) -> object:
         """The stored value, else the configured default; 404 when there is neither."""
         value = self.services.datastore.get(PROFILES, call.identity.userid, body.key)

@@ -30,7 +30,7 @@ def turn_server(coturn: Mapping[str, Any], now: float) -> dict[str, str]:
 class WebRTCController(BaseController):
     """Configuration of peer connections."""
 
-    @expose(auth="user", body=object, empty_body=True, no_cache=True)
+    @expose(auth="user", body=object, empty_body=True, no_cache=True, answer=dict[str, Any])
     def coturn_rtcconfiguration(self, call: Call, body: object) -> dict[str, Any]:
         """The RTCPeerConnection configuration with a TURN account of the caller's own."""
         webrtc = self.settings.webrtc

@@ -120,6 +120,7 @@ class Service:
             "server.socket_port": self.port,
             "default_host_url": self.url,
             "namespace": NAMESPACE,
+            "openapi_public": True,
             "jwt_token_user": {
                 "exp": 360,
                 "jwtuserprivatekeyfile": str(keys.user_signing.private),

@@ -88,6 +88,11 @@ class Api:
             )
         return self._document
 
+    def require_operator(self, address: str, key: str | None) -> None:
+        """Let only those pass whom the policy of ManagerController admits. Raises AccessDeniedError."""
+        policy = self.services.settings.controllers["ManagerController"]
+        check_policy(policy, ("openapi",), address, key, self.throttle)
+
     def measure(self, label: str, method: str, status: int, seconds: float) -> None:
         """Count one request that was answered."""
         if self.services.accounting is not None:
