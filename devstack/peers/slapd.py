@@ -152,6 +152,7 @@ class Slapd:
             f'rootdn "{ROOT_DN}"',
             f"rootpw {ROOT_PASSWORD}",
             f"directory {self.directory / 'db'}",
+            "dbnosync",
             "overlay memberof",
             "memberof-group-oc groupOfNames",
             "access to attrs=userPassword by anonymous auth by * none",
