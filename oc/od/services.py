@@ -18,6 +18,7 @@ from oc.auth.redirectpage import RedirectPage
 from oc.datastore import DataStore
 from oc.errors import ODError
 from oc.od.accounting import Accounting
+from oc.od.adsites import ActiveDirectorySites
 from oc.od.apps import ApplicationCatalogue
 from oc.od.asnumber import AsNumber
 from oc.od.authorized_keys import AuthorizedKeys
@@ -73,7 +74,7 @@ class ODServices:
     composer: Composer
     kuberneteswatcher: KubernetesWatcher
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
-    locatorPrivateActiveDirectory: Mapping[str, Any]  # noqa: N815
+    locatorPrivateActiveDirectory: ActiveDirectorySites  # noqa: N815
     internaldns: Any
     keymanager: KeyManager
     prelogin: PreloginPage
@@ -128,7 +129,6 @@ class ODServices:
         self.asnumber = self.asnumber or AsNumber(
             directory / settings.geoip.ipasn_database, self.locatorPublicInternet.autonomous_system
         )
-        self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or {}
         self.usertokens = self.usertokens or _reading_files(lambda: UserTokens(settings.jwt_user))
         self.jwtdesktop = self.jwtdesktop or _reading_files(lambda: DesktopTokens(settings.jwt_desktop))
         self.keymanager = self.keymanager or _reading_files(lambda: KeyManager(settings.jwt_desktop, self.sharecache))
@@ -147,6 +147,9 @@ class ODServices:
             )
         )
 
+        self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or ActiveDirectorySites(
+            lambda: self.auth.active_directories()
+        )
         self.prelogin = self.prelogin or PreloginPage(settings.auth.prelogin, lambda: self.sharecache)
         self.logmein = self.logmein or Logmein(settings.auth.logmein)
         self.authorized_keys = self.authorized_keys or AuthorizedKeys(self.sharecache, settings.authorized_keys)
@@ -172,6 +175,7 @@ class ODServices:
             self.sharecache,
             self.fail2ban.fail_login,
         )
+        self.prefetch = self.prefetch or self.orchestrator.prefetch
         self.kuberneteswatcher = self.kuberneteswatcher or KubernetesWatcher(
             self.orchestrator, self.sharecache, self.apps.find_by_image, self.composer.desktop_gone
         )
@@ -207,7 +211,7 @@ class ODServices:
             _guarded(f"stop {name}", step.stop)
 
     def _parts(self) -> list[tuple[str, Any]]:
-        names = ("apps", "kuberneteswatcher", "orchestrator", "composer", "history")
+        names = ("locatorPrivateActiveDirectory", "apps", "kuberneteswatcher", "orchestrator", "composer", "history")
         parts = [(name, getattr(self, name)) for name in names]
         return [(name, part) for name, part in parts if part is not None]
 

@@ -39,6 +39,7 @@ from oc.od.orchestrator.orphans import OrphanSweeper
 from oc.od.orchestrator.owner import owner_in, owner_of
 from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import DESKTOP, POD_LIST, SHARED_SELECTOR, Pod, choose
+from oc.od.orchestrator.prefetch import Image, Prefetcher
 from oc.od.orchestrator.readiness import Readiness
 from oc.od.orchestrator.reflector import SILENCE_SECONDS, Reflector
 from oc.od.orchestrator.removal import Remover
@@ -108,6 +109,7 @@ class Orchestrator:
         self._readiness = Readiness(settings, self.client)
         self._remover = Remover(settings, self.client, self.cache, storage, self._executor, self._background)
         self._orphans = OrphanSweeper(settings, self.client, self.cache, storage)
+        self._prefetcher = Prefetcher(settings, self.client)
         self._lister = ApplicationLister(settings, self.cache)
         self._announcer = StartAnnouncer(settings, self.events, self._background)
         self._runner = ApplicationRunner(settings, self.client, self.cache, self._secrets, self._announcer)
@@ -125,6 +127,7 @@ class Orchestrator:
         for reflector in (self._pods, self._said):
             reflector.stop()
         self._announcer.stop()
+        self._prefetcher.stop()
         self.cache.close()
         for executor in (self._executor, self._background):
             executor.shutdown(wait=False, cancel_futures=True)
@@ -277,6 +280,10 @@ class Orchestrator:
     def remove_desktop_by_name(self, name: str) -> bool:
         """As ``remove_desktop``, of the user the pod's labels name. Raises ODResourceNotFoundError."""
         return self._remover.remove(owner_in(self._desktop_manifest(name)["metadata"]["labels"]))
+
+    def prefetch(self, image: Image, node: str | None) -> bool:
+        """See Prefetcher.pull."""
+        return self._prefetcher.pull(image, node)
 
     def inventory(self, name: str) -> DesktopInventory:
         """The desktop of that name, to take apart. Raises ODResourceNotFoundError."""
