@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -235,7 +236,7 @@ def _check_keys(keys: ExternalKeys, *, insecure: bool) -> None:
 
 
 def _client(name: str, keys: ExternalKeys, context: ProviderContext) -> OAuthClient:
-    query = keys.redirect_uri_querystring or f"manager=external&provider={name}"
+    query = keys.redirect_uri_querystring or urlencode({"manager": "external", "provider": name})
     scope = keys.scope if isinstance(keys.scope, str) else " ".join(keys.scope)
     return OAuthClient(
         client_id=keys.client_id,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from oc.auth.accounts import AccountDefaults
+from oc.auth.external import ExternalLogins, LoginPage
 from oc.auth.managers import Managers
 from oc.auth.oidc.flow import LoginFlow
 from oc.auth.oidc.transport import HttpTransport
@@ -95,6 +96,32 @@ def test_the_redirect_query_has_the_provider_s_name_by_default() -> None:
 def test_a_missing_key_is_named(key: str) -> None:
     with pytest.raises(ProviderError, match=f"{key}: missing"):
         provider(**{key: ...})
+
+
+def test_a_provider_s_name_is_encoded_in_its_redirect_address() -> None:
+    made = ExternalProvider("a&b c", {**GOOGLE, "redirect_uri_querystring": ""}, CONTEXT)
+    assert parameter(made.client.redirect_uri, "provider") == "a&b c"
+
+
+def login_page_of(*providers: dict[str, Any], context: ProviderContext = CONTEXT) -> LoginPage:
+    tree = {"external": {"providers": {f"p{number}": given for number, given in enumerate(providers)}}}
+    managers = Managers(settings_from_mapping({"authmanagers": tree}).auth.managers, context)
+    return ExternalLogins(managers, LoginFlow(b"key"), replaceable=False).login_page(managers.public(), [])
+
+
+def test_the_cookie_is_secure_where_users_come_back_by_https() -> None:
+    local = {**GOOGLE, "redirect_uri_prefix": "http://127.0.0.1/API/auth/oauth"}
+    assert str(login_page_of(GOOGLE).set_cookie).endswith("; HttpOnly; SameSite=Lax; Secure")
+    assert str(login_page_of(local, context=INSECURE).set_cookie).endswith("; HttpOnly; SameSite=Lax")
+
+
+def test_without_external_providers_there_is_no_cookie() -> None:
+    assert login_page_of().set_cookie is None
+
+
+def test_a_hidden_provider_gets_no_link() -> None:
+    [manager] = login_page_of(GOOGLE, {**GOOGLE, "showclientdata": False}).config["managers"]
+    assert [entry["name"] for entry in manager["providers"]] == ["p0"]
 
 
 def test_an_issuer_stands_for_the_endpoints() -> None:

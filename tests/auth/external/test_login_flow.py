@@ -198,6 +198,22 @@ def test_a_browser_gets_a_page_and_a_client_json_when_a_login_fails(browser: Bro
     assert refused(browser.come_back(back, "*/*")) == "this login was already used, please try again"
 
 
+def counters(world: World) -> dict[str, int]:
+    with Api(world.service.url, world.service.api_key) as api:
+        found: dict[str, int] = api.get("accounting/metrics?format=json").json()["login"]
+    return found
+
+
+def test_logins_and_failures_are_counted(world: World, browser: Browser) -> None:
+    before = counters(world)
+    back = browser.sign_in(browser.link("planet"), "fry")
+    assert browser.come_back(back).status_code == 200
+    assert browser.come_back(back).status_code == 401
+    after = counters(world)
+    changes = {name: after[name] - before.get(name, 0) for name in ("success", "failed", "oauth")}
+    assert changes == {"success": 1, "failed": 1, "oauth": 1}
+
+
 def test_external_providers_take_no_direct_login(world: World) -> None:
     with Api(world.service.url) as api:
         answer = api.post("auth/auth", {"provider": "planet", "userid": "fry", "password": "x"})
