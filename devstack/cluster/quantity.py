@@ -43,8 +43,9 @@ def parse(text: str) -> tuple[Decimal, str]:
 
 
 def _ceil_nano(value: Decimal) -> Decimal:
-    magnitude = abs(value).quantize(_NANO, context=_CONTEXT)
-    return -magnitude if value < 0 else magnitude
+    # copy_abs and copy_negate: abs() and minus would round to the precision of the thread's own context.
+    magnitude = value.copy_abs().quantize(_NANO, context=_CONTEXT)
+    return magnitude.copy_negate() if value < 0 else magnitude
 
 
 def value_of(text: Any) -> Decimal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devstack.cluster import (
@@ -49,6 +49,9 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 
 
 @given(st.integers(-(10**15), 10**15), st.sampled_from(["", "m", "k", "Ki", "M", "Mi", "G", "Gi"]))
+@example(9313225747, "Gi")  # with nine places behind the point more digits than a Decimal has by default
+@example(10**40 + 1, "Gi")
+@example(-(10**40) - 1, "m")
 def test_writing_canonically_keeps_the_value(number: int, suffix: str) -> None:
     text = f"{number}{suffix}"
     again = quantity.canonical(text)
