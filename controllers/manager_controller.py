@@ -7,6 +7,7 @@ from controllers.manager_datastore import DatastoreRoutes
 from controllers.manager_desktops import DesktopRoutes
 from controllers.manager_garbage import GarbageRoutes
 from controllers.manager_images import ImageRoutes
+from controllers.manager_sites import SiteRoutes
 from controllers.schemas import Echo, Health
 from oc.od.base_controller import BaseController
 from oc.od.health import health_report
@@ -16,7 +17,9 @@ from oc.web.redaction import redact, redact_headers
 HEALTHY = {"controler": "ManagerController", "status": "ok"}
 
 
-class ManagerController(DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, BaseController):
+class ManagerController(
+    DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, SiteRoutes, BaseController
+):
     """Every route here needs the policy of ``ManagerController``: address, then API key."""
 
     @expose(methods=("GET",), auth="manager", envelope=False, trace=False, answer=Health)

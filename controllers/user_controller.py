@@ -35,7 +35,10 @@ class UserController(BaseController):
         """Where the caller's address and the service's public address are."""
         locator = self.services.locatorPublicInternet
         server = self.settings.server.geolocation_ipaddr or "127.0.0.1"
-        return {"user": locator.locate(call.client.ipaddr), "server": locator.locate(server)}
+        sites = self.services.locatorPrivateActiveDirectory
+        address = call.client.ipaddr
+        user = sites.locate(address, call.identity.domain) if sites is not None else None
+        return {"user": user or locator.locate(address), "server": locator.locate(server)}
 
     @expose(body=object, empty_body=True, envelope=False, answer=NoUser)
     def getinfo(self, call: Call, body: object) -> dict[str, None]:

@@ -6,6 +6,7 @@ Each kind is made by a helper program or a template; one that cannot be made is 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ CNTLM: Final = "/usr/sbin/cntlm"
 CITRIX_FILE: Final = "All_Regions.ini"
 KINDS: Final = ("kerberos", "ntlm", "cntlm", "citrix")
 MAX_TEMPLATE: Final = 1024 * 1024
+_ESCAPED: Final = re.compile(r"(?<!\{)\{\{\s*([A-Za-z]+)\s*\}\}(?!\})")
 _NTLM_KEYS: Final = ("NTLM_KEY", "NTLM_LM_HASH", "NTLM_NT_HASH")
 _CNTLM_KEYS: Final = ("CNTLM_PASSLM", "CNTLM_PASSNT", "CNTLM_PASSNTLMV2")
 
@@ -92,9 +94,7 @@ class DerivedCredentials:
             raise ProgramError(f"citrix_all_regions.ini cannot be read: {type(error).__name__}") from None
         values = {"username": login, "password": password, "domain": domain}
         # an ini file, not HTML: the values stand as they are
-        for name in values:
-            for written in (f"{{{{{name}}}}}", f"{{{{ {name} }}}}"):
-                template = template.replace(written, f"{{{{& {name} }}}}")
+        template = _ESCAPED.sub(r"{{& \1 }}", template)
         return {CITRIX_FILE: str(chevron.render(template, values))}
 
 

@@ -16,6 +16,7 @@ from oc.auth.managers import Managers
 from oc.auth.oidc.flow import LoginFlow, UsedStore, cookie_values
 from oc.auth.prelogin import PreloginGate, SessionStore
 from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider, ProviderContext, ProviderMaker, View
+from oc.auth.providers.activedirectory import ActiveDirectoryProvider
 from oc.auth.requests import LoginRequest, chosen_execute_class
 from oc.auth.roles import reduce_roles
 from oc.auth.rules import RuleContext, compile_rules, rule_labels
@@ -132,6 +133,11 @@ class AuthService:
         attempt = Attempt(client, grant=returned.grant)
         return self._attempt(returned.provider, attempt, request, lowered, self._execute_class(request))
 
+    def active_directories(self) -> list[ActiveDirectoryProvider]:
+        """The providers that know the sites of a domain."""
+        known = [p for m in self.managers if m.name in ("explicit", "metaexplicit") for p in m.providers.values()]
+        return [provider for provider in known if isinstance(provider, ActiveDirectoryProvider)]
+
     def asserted_login(self, name: object, userid: str, client: ClientInfo, headers: Mapping[str, str]) -> Login:
         """Log in a user whom a trusted site in front named, with the implicit provider ``name``.
 
@@ -193,7 +199,7 @@ class AuthService:
         return chosen_execute_class(request.features, self._policy.features_permissions, self._policy.executeclasses)
 
     def _refuse_banned(self, userid: str | None) -> None:
-        if self._bans and userid and self._bans.is_banned_login(userid):
+        if self._bans and userid and self._bans.is_banned_login(_account_name(userid)):
             raise BanAuthUserError(doing="log in")
 
     def _attempt(
@@ -209,7 +215,7 @@ class AuthService:
                 return self._login(provider, account, attempt.client, request, headers, execute_class)
         except InvalidCredentialsError:
             if self._bans and attempt.userid:
-                self._bans.fail_login(attempt.userid)
+                self._bans.fail_login(_account_name(attempt.userid))
             raise
 
     def _login(
@@ -287,6 +293,11 @@ class AuthService:
 def success_message(login: Login, seconds: float) -> str:
     """The first progress step a client shows; its first two characters choose the stage."""
     return f"a.Authentication on {login.display} successful in {seconds:.2f} s"
+
+
+def _account_name(userid: str) -> str:
+    """A login without ``DOMAIN\\``: with and without it is one account, which must not get twice the attempts."""
+    return userid.rpartition("\\")[2] or userid
 
 
 def _check_userid(userid: str) -> None:

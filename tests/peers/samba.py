@@ -6,7 +6,6 @@ Debian packages: see ``PACKAGES``. The domain is made once a test run (7 s) and 
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import shutil
 import signal
@@ -15,16 +14,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from oc.auth.directory.library import LDAPExceptionError, ldap3
 
+from .certificates import write_certificates
 from .namespaces import Namespaces, wait_for, why_not
 
 PACKAGES = (
@@ -48,7 +43,7 @@ PEOPLE = f"OU=people,{BASE}"
 GROUPS = f"OU=groups,{BASE}"
 ADMIN_PASSWORD = "Adm1n-of-the-domain"
 SERVICE = ("svc-search", "Search-4-pe0ple")
-PASSWORDS = {"fry": "Fry-of-1999", "leela": "Leela-of-3000", "bender": "Bend1ng-unit", "turanga.leela": "Nibbler-1"}
+PASSWORDS = {"fry": "Fry-of-1999", "leela": "Leela-of-3000", "bender": "Bend1ng-unit"}
 
 _SETUP = """set -e
 ip link set lo up
@@ -211,45 +206,7 @@ def _write_files(directory: Path) -> None:
     (directory / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} {HOST} dc1\n")
     (directory / "resolv.conf").write_text(f"nameserver {ADDRESS}\noptions timeout:2 attempts:1\n")
     (directory / "krb5.conf").write_text(_KRB5.format(realm=REALM, fqdn=FQDN, address=ADDRESS))
-    _write_certificates(directory / "tls")
-
-
-def _write_certificates(directory: Path) -> None:
-    """An authority, and the certificate it gave the controller."""
-    directory.mkdir(mode=0o700)
-    authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-    authority_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test authority")])
-    now = datetime.now(UTC)
-
-    def builder(subject: x509.Name, public: Any) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(authority_name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=2))
-        )
-
-    authority = (
-        builder(authority_name, authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    names = [x509.DNSName(HOST), x509.DNSName(FQDN), x509.IPAddress(ipaddress.ip_address(ADDRESS))]
-    certificate = (
-        builder(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)]), key.public_key())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (directory / "ca.pem").write_bytes(authority.public_bytes(pem))
-    (directory / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
-    descriptor = os.open(directory / "key.pem", os.O_WRONLY | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(private)
+    write_certificates(directory / "tls", [HOST, FQDN, ADDRESS])
 
 
 def _populate(connection: Any) -> None:
@@ -271,14 +228,14 @@ def _populate(connection: Any) -> None:
             homeDrive="H:",
             thumbnailPhoto=b"\xff\xd8\xff\xe0 a small picture",
         )
-    _add_user(
-        connection,
-        "turanga.leela",
-        PASSWORDS["turanga.leela"],
-        "Leela in the meta forest",
-        f"CN=meta-leela,OU=meta,{BASE}",
-        info=f"{DOMAIN}\\leela",
-    )
+    for login, home, attributes in (
+        ("turanga.leela", f"{DOMAIN}\\leela", {}),
+        ("bender.meta", f"{DOMAIN}\\bender", {"description": "robot"}),
+        ("lost.meta", "ELSEWHERE\\lost", {}),
+        ("fry", "", {}),
+    ):
+        values = {"sAMAccountName": f"m-{login}", "uid": login, **({"info": home} if home else {}), **attributes}
+        connection.add(f"CN=meta {login},OU=meta,{BASE}", "user", values)
     for group, members in (
         ("ship_crew", [f"CN={name},{PEOPLE}" for name in drawers.values()]),
         ("employees", [f"CN=ship_crew,{GROUPS}"]),

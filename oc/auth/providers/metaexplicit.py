@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from oc.auth.directory.binding import LoginMethod, UserSearch
 from oc.auth.directory.dialogues import gssapi_dialogue, ntlm_dialogue, service_of
-from oc.auth.directory.escaping import check_template, fill
+from oc.auth.directory.escaping import check_template, fill, is_dn
 from oc.auth.directory.session import Entry, Session
 from oc.auth.directory.transport import DirectoryError, ServerFailedError
 from oc.auth.programs import ProgramError
@@ -72,15 +72,20 @@ class MetaReader(AdReader):
         member = keys.foreignmemberof_filter or keys.foreingmemberof_filter or MEMBER_FILTER
         written = keys.foreign_filter or FOREIGN_FILTER
         return ForeignSearch(
-            base=self._base("foreign_basedn", base),
+            base=self._name_of("foreign_basedn", base),
             scope=self._scope("foreign_scope", scope),
             filter=self._checked("foreign_filter", lambda: check_template(written, 1), FOREIGN_FILTER),
-            member_base=self._base(
+            member_base=self._name_of(
                 "foreingmemberof_basedn", keys.foreignmemberof_basedn or keys.foreingmemberof_basedn or base
             ),
             member_scope=self._scope(correct, scope),
             member_filter=self._checked("foreingmemberof_filter", lambda: check_template(member, 1), MEMBER_FILTER),
         )
+
+    def _name_of(self, key: str, value: str) -> str:
+        if len(value) > 1024 or not is_dn(value):
+            self.problems.append(f"{key}: expected a DN")
+        return value
 
 
 class MetaProvider(ActiveDirectoryProvider):

@@ -27,6 +27,19 @@ RULES = {
     },
 }
 
+META_RULES = {
+    "met": {
+        "conditions": [{"memberOf": f"cn=captains,{samba.GROUPS}", "expected": True}],
+        "expected": True,
+        "label": "metacaptain",
+    },
+    "robots": {
+        "conditions": [{"attribut": {"attribut": "description", "equal": "robot"}, "expected": True}],
+        "expected": True,
+        "label": "robot",
+    },
+}
+
 
 def domain(controller: samba.DomainController, **keys: Any) -> dict[str, Any]:
     """A provider of the domain: simple bind over LDAPS, the certificate verified."""
@@ -61,6 +74,23 @@ def providers(controller: samba.DomainController) -> dict[str, Any]:
                 "kerberos": domain(controller, auth_type="KERBEROS", **kerberos),
                 "ticketonly": domain(controller, auth_type="KERBEROS", auth_only=True, **kerberos),
             },
+        },
+        "metaexplicit": {
+            "providers": {
+                "metadirectory": domain(
+                    controller,
+                    domain="META",
+                    serviceaccount={"login": f"{samba.DOMAIN}\\{samba.SERVICE[0]}", "password": samba.SERVICE[1]},
+                    users_ou=f"OU=meta,{samba.BASE}",
+                    join_key_ldapattribut="info",
+                    filter="(&(objectClass=user)(uid=%s))",
+                    foreign_basedn=samba.PEOPLE,
+                    foreign_filter="(&(objectClass=user)(objectSid=%s))",
+                    default=True,
+                    displayname="Meta",
+                    policies={"acl": {"permit": ["all"], "deny": ["robot"]}, "rules": META_RULES},
+                )
+            }
         },
         "implicit": {
             "providers": {
