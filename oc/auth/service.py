@@ -90,6 +90,7 @@ class AuthService:
         self._policy = AuthPolicy(settings.desktop.features_permissions, frozenset(settings.executeclasses))
         self._prelogin = PreloginGate(settings.auth.prelogin, sessions)
         self._bans = bans
+        self._has_volume_rules = bool(settings.policies.rules.volumes)
         self._asnumber = asnumber
         replaceable = "submit" in self._policy.features_permissions
         flow = LoginFlow(state_key or secrets.token_bytes(32), used, replaceable=replaceable)
@@ -242,6 +243,13 @@ class AuthService:
                 labels |= found
         posix = account.posix or _account_without_posix(served, account)
         claims = {**account.claims, "localaccount": self._local_account(served, account, posix)}
+        if account.password and self._has_volume_rules:
+            # the shares of volume rules are mounted with the user's own credentials (orchestration.md 5.9)
+            claims["driver"] = {
+                "username": account.userid,
+                "password": account.password,
+                "domain": account.domain or "",
+            }
         return Login(
             identity=Identity(
                 provider=served.name,

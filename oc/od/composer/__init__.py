@@ -12,6 +12,7 @@ from typing import Any
 from oc.model.identity import ClientInfo, Identity, Login
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.composer.addresses import desktop_address
 from oc.od.composer.administration import Administration
 from oc.od.composer.applications import Applications
 from oc.od.composer.desktops import Desktops
@@ -90,6 +91,10 @@ class Composer:
     def remove_desktop(self, identity: Identity, client: ClientInfo) -> bool:
         """See Desktops.remove."""
         return self.desktops.remove(identity, client)
+
+    def desktop_address(self, userid: str) -> str | None:
+        """See addresses.desktop_address; the interface is ``fakedns.interfacename``."""
+        return desktop_address(self._orchestrator, self._settings.fakedns.interfacename, userid)
 
     def user_applications(self, identity: Identity) -> list[dict[str, Any]]:
         """What the user may start: dock entries of the configuration, then the catalogue (services.md 5.6)."""

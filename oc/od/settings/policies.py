@@ -26,7 +26,7 @@ _PATH = Text("an absolute path", pattern=r"/[^\x00]*", longest=1024)
 VOLUME_RULE: Final = Shape(
     "volume rule",
     {
-        "type": Choice("nfs", "pvc", "hostPath", "cifs", "webdav", "csi"),
+        "type": Choice("nfs", "pvc", "hostPath", "cifs", "cifs_kerberos", "webdav", "csi", "s3"),
         "name": Text(longest=253),
         "server": Text(longest=253),
         "path": Text(longest=1024),
@@ -38,6 +38,11 @@ VOLUME_RULE: Final = Shape(
         "volumename": Text(longest=253),
         "unc": Text(longest=1024),
         "mountOptions": Text(longest=1024, empty=True),
+        "driver": Text("the name of a driver", longest=253),
+        "bucket": Text("the name of a bucket", longest=253),
+        "fsType": Text(longest=63),
+        "secretName": Text("the name of a secret", longest=253),
+        "volumeAttributes": MapOf(Text(longest=4096, empty=True), most=64),
         "url": Url("http", "https", "dav", "davs", account=True),
     },
     closed=True,
@@ -100,8 +105,9 @@ class RulesSettings:
         {},
         key="volumes",
         meaning="Label -> one volume or a list: `type` nfs (`name server path mountPath readOnly`), pvc (`name "
-        "claimName mountPath`), hostPath (`name path mountPath`), cifs (`name volumename unc mountOptions`), webdav "
-        "(`volumename url`).",
+        "claimName mountPath`), hostPath (`name path mountPath`), cifs and cifs_kerberos (`name volumename unc "
+        "mountOptions`), webdav (`volumename url`), csi (`name mountPath driver volumeAttributes fsType secretName`), "
+        "s3 (`name mountPath driver bucket`).",
         secret=True,
     )
     network: Mapping[str, Any] = option(

@@ -47,6 +47,14 @@ def own_secret_name(kind: str, identity: Identity) -> str:
     return f"{preferred[:39].strip('-')}-{_digest(preferred, 16)}-{mark}"
 
 
+def driver_secret_name(kind: str, identity: Identity, share: str) -> str:
+    """``auth-<kind>-<user>-<share>``: the secret of one share; a hash takes the place of what does not fit."""
+    plain, last = secret_name(kind, identity), names.dns_name(share, 200)
+    if len(plain) + 1 + len(last) <= names.MAX_NAME and "\0" not in share:
+        return f"{plain}-{last}"
+    return f"{plain[:46].strip('-')}-{_digest(f'{plain}{share}', 16)}"
+
+
 def claim_name(identity: Identity) -> str:
     """``<provider>-<user>``: the name of volume and claim when their template gives none.
 

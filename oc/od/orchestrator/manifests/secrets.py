@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from oc.model.identity import Identity, Login
-from oc.od.orchestrator.manifests import labels, naming, posix
+from oc.od.orchestrator.manifests import drivers, labels, naming, posix
 from oc.od.orchestrator.manifests.types import Json, ManifestError, SecretDraft, SecretRef
 from oc.od.settings import Settings
 
@@ -46,6 +46,24 @@ def login_secrets(settings: Settings, login: Login) -> list[SecretDraft]:
         claim = login.claims.get(kind)
         if claim:
             drafts.append(_draft(settings, identity, kind, "auth", claim))
+    return drafts + _driver_secrets(settings, login)
+
+
+def _driver_secrets(settings: Settings, login: Login) -> list[SecretDraft]:
+    """One secret for each share of a volume rule; a share whose place or credentials are not known gets none."""
+    found = [rule for _, rule in drivers.matching_rules(settings.policies.rules.volumes, login.identity.labels)]
+    if not found:
+        return []
+    known = encoded(posix.account_dict(login.posix)) if login.posix is not None else None
+    account = posix.resolve_account(settings, known, encoded(_account_files(login)))
+    drafts = []
+    for rule in found:
+        data = drivers.secret_data(settings, login, account, rule)
+        if data is not None:
+            draft = _draft(settings, login.identity, rule["type"], "driver", data)
+            name, other = drivers.secret_kind_name(rule, login.identity)
+            draft.manifest["metadata"]["name"] = name
+            drafts.append(SecretDraft(draft.manifest, other, required=False))
     return drafts
 
 
@@ -187,4 +205,5 @@ def secret_ref(obj: Mapping[str, Any]) -> SecretRef | None:
     if not obj.get("data") or metadata.get("deletionTimestamp"):
         return None
     access_type = str((metadata.get("labels") or {}).get("access_type", ""))
-    return SecretRef(str(metadata.get("name", "")), secret_kind(obj), access_type)
+    share = decode_secret(obj).get("data", b"").decode("utf-8", "replace") if access_type == "driver" else ""
+    return SecretRef(str(metadata.get("name", "")), secret_kind(obj), access_type, share)

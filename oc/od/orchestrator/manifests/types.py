@@ -62,12 +62,14 @@ class SecretRef:
     """A secret of the user that exists in the namespace.
 
     kind: the part of its Kubernetes type after ``/`` (``localaccount``, ``vnc``, ``kerberos``, ``cifs`` ...).
-    access_type: ``auth``, ``localaccount``, ``vnc``, ``ldif``, ``posixaccount``.
+    access_type: ``auth``, ``localaccount``, ``vnc``, ``ldif``, ``posixaccount``, ``driver``.
+    share: of a ``driver`` secret, the JSON text that says what is mounted where.
     """
 
     name: str
     kind: str
     access_type: str
+    share: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from oc.model import names
 from oc.model.identity import Identity, PosixAccount
-from oc.od.orchestrator.manifests import homes, naming, posix
+from oc.od.orchestrator.manifests import drivers, homes, naming, posix
 from oc.od.orchestrator.manifests.types import HomeVolume, Json, ManifestError, SecretRef
 from oc.od.settings import Settings
 
@@ -81,7 +81,7 @@ def sources(
         account_in_init_only="extrausers" in settings.pod.default_volumes,
         vnc=_vnc(settings, identity, secrets),
         auth=_auth(settings, identity, secrets),
-        policies=_policies(identity, rules, warnings),
+        policies=_policies(_Shares(settings, account, secrets), identity, rules, warnings),
         localtime=localtime,
         warnings=tuple(warnings),
     )
@@ -173,14 +173,38 @@ def _localtime(settings: Settings) -> Mountable | None:
     return _mountable("localtime", source, "/etc/localtime", readOnly=True)
 
 
-def _policies(identity: Identity, rules: Mapping[str, Any], warnings: list[str]) -> tuple[Mountable, ...]:
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """What the volume of a share is made of."""
+
+    settings: Settings
+    account: PosixAccount
+    secrets: Sequence[SecretRef]
+
+    def find(self, identity: Identity, label: str, rule: Mapping[str, Any], warnings: list[str]) -> Mountable | None:
+        wanted = drivers.secret_kind_name(rule, identity)
+        ref = next((one for one in self.secrets if one.access_type == "driver" and one.name in wanted), None)
+        made = drivers.flex_volume(self.settings, self.account, ref) if ref else None
+        if made is None or not _is_path(made[1]):
+            warnings.append(f"share {rule.get('name')!r} of label {label!r} is left out: its secret is not there")
+            return None
+        name = f"{drivers.share_name(rule)}-{names.user_object_name(identity.userid)}"
+        return _mountable(names.volume_name(name), made[0], made[1])
+
+
+def _policies(
+    shares: _Shares, identity: Identity, rules: Mapping[str, Any], warnings: list[str]
+) -> tuple[Mountable, ...]:
     """The volumes of every label the user carries, in configuration order."""
     result: dict[str, Mountable] = {}
     for label, given in rules.items():
         if label not in identity.labels:
             continue
         for rule in given if isinstance(given, (list, tuple)) else [given]:
-            found = _policy(identity, label, rule, warnings)
+            if isinstance(rule, Mapping) and rule.get("type") in drivers.KINDS:
+                found = shares.find(identity, label, rule, warnings)
+            else:
+                found = _policy(identity, label, rule, warnings)
             if found is None:
                 continue
             if result.setdefault(found.name, found) != found:
@@ -191,9 +215,10 @@ def _policies(identity: Identity, rules: Mapping[str, Any], warnings: list[str])
 def _policy(identity: Identity, label: str, rule: Any, warnings: list[str]) -> Mountable | None:
     kind = rule.get("type") if isinstance(rule, Mapping) else None
     make = _POLICY_SOURCES.get(str(kind))
+    if kind == "csi" and not rule.get("driver"):
+        return None  # accepted in old files, without effect
     if make is None:
-        if kind != "csi":  # accepted, without effect
-            warnings.append(f"volume rule of label {label!r}: type {str(kind)[:40]!r} is not supported")
+        warnings.append(f"volume rule of label {label!r}: type {str(kind)[:40]!r} is not supported")
         return None
     path = rule.get("mountPath")
     required, source = make(rule)
@@ -230,7 +255,27 @@ def _host_path(rule: Mapping[str, Any]) -> tuple[tuple[str, ...], Json]:
     return ("path",), {"hostPath": source}
 
 
-_POLICY_SOURCES: Final = {"nfs": _nfs, "pvc": _pvc, "hostPath": _host_path}
+def _csi(rule: Mapping[str, Any]) -> tuple[tuple[str, ...], Json]:
+    """An ephemeral inline volume of a CSI driver."""
+    source: Json = {"driver": rule.get("driver"), "readOnly": rule.get("readOnly") is True}
+    attributes = {str(key): str(value) for key, value in (rule.get("volumeAttributes") or {}).items()}
+    if attributes:
+        source["volumeAttributes"] = attributes
+    if rule.get("fsType"):
+        source["fsType"] = rule["fsType"]
+    if rule.get("secretName"):
+        source["nodePublishSecretRef"] = {"name": rule["secretName"]}
+    return ("driver",), {"csi": source}
+
+
+def _s3(rule: Mapping[str, Any]) -> tuple[tuple[str, ...], Json]:
+    """A bucket, through a CSI driver for them."""
+    attributes = {**(rule.get("volumeAttributes") or {}), "bucket": rule.get("bucket")}
+    _, source = _csi({**rule, "volumeAttributes": attributes})
+    return ("driver", "bucket"), source
+
+
+_POLICY_SOURCES: Final = {"nfs": _nfs, "pvc": _pvc, "hostPath": _host_path, "csi": _csi, "s3": _s3}
 
 
 def volume_rules(settings: Settings, overlay: Any = None) -> Mapping[str, Any]:
