@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Literal
 
 from controllers.schemas import Counters
 from oc.od.base_controller import BaseController
@@ -21,7 +20,7 @@ class AccountingController(BaseController):
         trace=False,
         answer=Counters,
         content=("text/plain",),
-        query=(Query("format", Literal["ebnf", "json", "prometheus"], "ebnf when absent or anything else"),),
+        query=(Query("format", str, "json, prometheus, or ebnf, which anything else stands for"),),
     )
     def metrics(self, call: Call) -> Content | Bare:
         """All counters. ``format``: ``ebnf`` (default), ``json``, or ``prometheus`` with durations and states too."""

@@ -118,7 +118,7 @@ class AuthController(FrontRoutes):
             return _failed("removedesktop failed")
         return HOME
 
-    @expose(auth="optional", body=dict, answer=Any)
+    @expose(auth="optional", body=dict, answer=dict[str, str])
     def labels(self, call: Call, body: dict[str, Any]) -> object:
         """The caller's labels."""
         if call.optional_identity is None:

@@ -11,6 +11,17 @@ if ! command -v npm >/dev/null 2>&1; then # the OpenID provider needs Node.js 20
     2[0-9].*|[3-9][0-9].*) missing="$missing nodejs npm" ;;
   esac
 fi
+# an Active Directory (Samba), Kerberos programs with the headers of the Python binding, NTLM hashes, a small DNS
+command -v samba >/dev/null 2>&1 ||
+  missing="$missing samba samba-ad-dc samba-dsdb-modules samba-vfs-modules samba-ad-provision winbind ldb-tools"
+command -v kinit >/dev/null 2>&1 || missing="$missing krb5-user"
+[ -e /usr/include/gssapi/gssapi.h ] || missing="$missing libkrb5-dev gcc"
+[ -x /usr/sbin/cntlm ] || missing="$missing cntlm"
+{ command -v dnsmasq || [ -x /usr/sbin/dnsmasq ]; } >/dev/null 2>&1 || missing="$missing dnsmasq-base"
+command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+# the page of the API document is tested in a browser
+{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1 ||
+  missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "not installed:$missing (install with your package manager for the full stack)"

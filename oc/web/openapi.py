@@ -164,7 +164,8 @@ def _success(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     if route.json:
         schema = schemas.of(answer_type(endpoint))
         content[JSON] = {"schema": _enveloped(schema) if route.envelope else schema}
-    content.update({name: {"schema": {"type": "string"}} for name in route.content})
+    # Only text is a string to those who read the schema; a token is a type of its own.
+    content.update({name: {"schema": {"type": "string"}} if name.startswith("text/") else {} for name in route.content})
     return {"description": "the answer", "content": content}
 
 
