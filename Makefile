@@ -25,10 +25,15 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 peers: ## install the programs that run and tests use from apt, where this is permitted
 	@sh devstack/peers.sh
 
+$(VENV)/.kerberos: $(VENV)/.installed requirements-kerberos.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-kerberos.txt >/dev/null 2>&1 || \
+	  echo "without the Kerberos binding (needs gcc and libkrb5-dev): its tests are skipped"
+	@touch $@
+
 run: $(VENV)/.installed peers ## start the development stack and pyos, show one session, serve until Ctrl-C (ONCE=1: stop after it)
 	@$(BIN)/python -m devstack run --state $(STATE) $(if $(ONCE),--once)
 
-test: $(VENV)/.installed peers ## run the whole test suite
+test: $(VENV)/.installed peers $(VENV)/.kerberos ## run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.installed ## formatting, lint, types and layer contracts

@@ -6,6 +6,7 @@ missing=""
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 { command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"
 command -v ldapadd >/dev/null 2>&1 || missing="$missing ldap-utils"
+[ -x /usr/sbin/named ] || missing="$missing bind9"
 if ! command -v npm >/dev/null 2>&1; then # the OpenID provider needs Node.js 20, which older releases have not
   case "$(apt-cache policy nodejs 2>/dev/null | sed -n 's/.*Candidate: //p')" in
     2[0-9].*|[3-9][0-9].*) missing="$missing nodejs npm" ;;

@@ -25,6 +25,7 @@ from oc.od.authorized_keys import AuthorizedKeys
 from oc.od.composer import Composer
 from oc.od.fail2ban import Fail2Ban
 from oc.od.history import History
+from oc.od.internaldns import InternalDns, make_internal_dns
 from oc.od.keymanager import KeyManager
 from oc.od.kuberneteswatcher import KubernetesWatcher
 from oc.od.locator import PublicLocator
@@ -75,7 +76,7 @@ class ODServices:
     kuberneteswatcher: KubernetesWatcher
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
     locatorPrivateActiveDirectory: ActiveDirectorySites  # noqa: N815
-    internaldns: Any
+    internaldns: InternalDns | None
     keymanager: KeyManager
     prelogin: PreloginPage
     logmein: Logmein
@@ -146,6 +147,7 @@ class ODServices:
                 base=directory,
             )
         )
+        self.accounting.metrics.know_providers([name for manager in self.auth.managers for name in manager.providers])
 
         self.locatorPrivateActiveDirectory = self.locatorPrivateActiveDirectory or ActiveDirectorySites(
             lambda: self.auth.active_directories()
@@ -165,6 +167,7 @@ class ODServices:
         self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings)
         if not self.apps.load(force=True):
             logger.error("the application catalogue is empty until MongoDB answers")
+        self.internaldns = self.internaldns or make_internal_dns(self.settings.internaldns)
         self.composer = self.composer or Composer(
             self.settings,
             self.orchestrator,
@@ -174,6 +177,8 @@ class ODServices:
             self.history,
             self.sharecache,
             self.fail2ban.fail_login,
+            self.authorized_keys.get_key,
+            self.internaldns,
         )
         self.prefetch = self.prefetch or self.orchestrator.prefetch
         self.kuberneteswatcher = self.kuberneteswatcher or KubernetesWatcher(
@@ -209,6 +214,8 @@ class ODServices:
         self._running = False
         for name, step in self._parts():
             _guarded(f"stop {name}", step.stop)
+        if self.datastore is not None:
+            _guarded("close the connections to MongoDB", self.datastore.close)  # else the driver delays the exit by 1 s
 
     def _parts(self) -> list[tuple[str, Any]]:
         names = ("locatorPrivateActiveDirectory", "apps", "kuberneteswatcher", "orchestrator", "composer", "history")

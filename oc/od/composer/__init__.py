@@ -21,6 +21,7 @@ from oc.od.composer.garbage import GarbageCollector
 from oc.od.composer.sweeping import OrphanSweeps
 from oc.od.composer.webhooks import Webhooks
 from oc.od.history import History
+from oc.od.internaldns import InternalDns
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Desktop, Orchestrator
 from oc.od.orchestrator.podmodel import Pod
@@ -43,15 +44,29 @@ class Composer:
         history: History,
         sharecache: ShareCache,
         fail_login: Callable[[str], None] = lambda userid: None,
+        authorized_key: Callable[[str], str | None] = lambda userid: None,
+        internaldns: InternalDns | None = None,
     ) -> None:
-        """fail_login: counts a failure of a user id (fail2ban), called when somebody else's container is asked for."""
+        """fail_login: counts a failure of a user id (fail2ban), called when somebody else's container is asked for.
+
+        authorized_key: the SSH public key of a user id, if there is one; the user's new desktops get it.
+        """
         self._settings = settings
         self._orchestrator = orchestrator
         self._apps = apps
         self.endings = Endings(accounting, history, sharecache)
+        self.internaldns = internaldns
         self.webhooks = Webhooks(settings, orchestrator, sharecache)
         self.desktops = Desktops(
-            settings, orchestrator, messageinfo, accounting, history, sharecache, self.endings, self.webhooks
+            settings,
+            orchestrator,
+            messageinfo,
+            accounting,
+            history,
+            sharecache,
+            self.endings,
+            self.webhooks,
+            authorized_key,
         )
         self.applications = Applications(settings, orchestrator, apps, accounting, fail_login)
         self.garbage = GarbageCollector(settings, orchestrator, accounting, self.endings, sharecache)
@@ -67,11 +82,15 @@ class Composer:
         self.sweeps.stop()
         self.garbage.stop()
         self.webhooks.stop()
+        if self.internaldns is not None:
+            self.internaldns.stop()
 
     def desktop_gone(self, pod: Pod) -> None:
         """The pod of a desktop is gone, whatever the reason. Called by one replica for each."""
         self.endings.seen(pod)
         self.webhooks.destroyed(pod)
+        if self.internaldns is not None:
+            self.internaldns.ended(pod.name)
 
     def prepare_resources(self, login: Login) -> None:
         """Write the secrets a login brings (auth.md 8.1), before its token is issued.
@@ -82,7 +101,10 @@ class Composer:
 
     def open_desktop(self, identity: Identity, client: ClientInfo) -> Desktop:
         """See Desktops.open."""
-        return self.desktops.open(identity, client)
+        desktop = self.desktops.open(identity, client)
+        if self.internaldns is not None:
+            self.internaldns.started(desktop.name, desktop.ip)
+        return desktop
 
     def find_desktop(self, identity: Identity) -> Desktop | None:
         """See Desktops.find."""

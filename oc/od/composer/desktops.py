@@ -40,6 +40,7 @@ class Desktops:
         sharecache: ShareCache,
         endings: Endings,
         webhooks: Webhooks,
+        authorized_key: Callable[[str], str | None] = lambda userid: None,
     ) -> None:
         self._settings = settings
         self._orchestrator = orchestrator
@@ -48,6 +49,7 @@ class Desktops:
         self._history = history
         self._endings = endings
         self._webhooks = webhooks
+        self._authorized_key = authorized_key
         self._lock = LaunchLock(sharecache)
         self._timing = accounting.metrics.timing
 
@@ -136,7 +138,12 @@ class Desktops:
         try:
             with self._timing("create"):
                 desktop = self._orchestrator.create_desktop(
-                    identity, client, progress, deadline, timezone=client.timezone
+                    identity,
+                    client,
+                    progress,
+                    deadline,
+                    authorized_key=self._authorized_key(identity.userid),
+                    timezone=client.timezone,
                 )
         except ODError:
             self._accounting.increment("desktop", "createfailed")
