@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from oc.errors import ODError
+from oc.errors import DeadlineExceededError, ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity
 from oc.model.names import label_key
@@ -23,6 +23,7 @@ from oc.sharecache import ShareCache
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
+TOO_LATE = "the desktop did not start in time, please try again"
 
 Progress = Callable[[str], None]
 
@@ -75,6 +76,9 @@ class Desktops:
                 with self._lock.hold(identity, deadline, lambda: self._joinable(identity)):
                     desktop = self._find_or_create(identity, client, progress, deadline)
                 return self._reachable(desktop, identity, client)
+        except DeadlineExceededError as error:
+            progress(f"e.{TOO_LATE}")
+            raise LaunchFailedError(TOO_LATE, doing="launching: the deadline has passed") from error
         except ODError as error:
             progress(f"e.{error.message}")
             raise
