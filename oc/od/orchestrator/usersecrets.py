@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ WRITTEN = "abcdesktop/written"
 """Annotation of a login's secrets: when the last login wrote them (ISO 8601, UTC), also when nothing changed."""
 
 LOGIN_SECONDS = 20.0
+PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class SecretStore:
                     raise
             existing = self.get(name, deadline)
             if existing is None:
-                deadline.cap(1)
+                _pause(deadline)
                 continue  # deleted in between, or the lost POST never arrived
             if not selectors.is_users(self._settings, identity, _labels(existing)):
                 return None
@@ -198,7 +201,15 @@ class SecretStore:
             except KubernetesError as error:
                 if error.code not in (404, 409, 422):
                     raise
-                deadline.cap(1)  # deleted or made anew since it was read
+                _pause(deadline)  # deleted or made anew since it was read
+
+
+def _pause(deadline: Deadline) -> None:
+    """Before another try: an API server whose cache lags must not be asked in a busy loop.
+
+    Raises DeadlineExceededError when no time is left.
+    """
+    time.sleep(random.uniform(0.5, 1.0) * deadline.cap(PAUSE_SECONDS))
 
 
 def delete_secret(client: KubernetesClient, obj: Json, deadline: Deadline) -> bool:
