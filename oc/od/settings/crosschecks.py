@@ -123,6 +123,12 @@ def _check_internaldns(settings: Settings, report: Report) -> None:
     dns = settings.internaldns
     if not dns.enable:
         return
+    if dns.rfc2136_server is not None:
+        if (dns.rfc2136_keyname is None) != (dns.rfc2136_keysecret is None):
+            report.at("internaldns.rfc2136_keysecret").reject(
+                "key name and key belong together, one of them is missing"
+            )
+        return
     if dns.server is None and not report.has_error("internaldns.server"):
         report.at("internaldns.server").reject("is missing while internaldns.enable is True, expected a host name")
     if dns.secret is None and not report.has_error("internaldns.secret"):

@@ -9,7 +9,7 @@ from typing import Final
 from oc.od.settings.containers import Record
 from oc.od.settings.declaration import group, option
 from oc.od.settings.front import AuthorizedKeys
-from oc.od.settings.kinds import Flag, Nullable, Text, Url
+from oc.od.settings.kinds import Choice, Flag, Integer, Nullable, Text, Url
 
 WELL_KNOWN_DNS_SECRET: Final = "abcdesktopinternaldnssecret"  # noqa: S105  (published, and refused when in use)
 
@@ -38,6 +38,45 @@ class InternalDnsSettings:
         secret=True,
     )
     domain: str = option(_NAME, "abcdesktop.local", key="internaldns.domain", meaning="Zone of the records.")
+    rfc2136_server: str | None = option(
+        Nullable(Text("a host name or address", pattern=r"[A-Za-z0-9._:\[\]-]+", longest=255)),
+        None,
+        key="internaldns.rfc2136_server",
+        meaning="Name server that takes dynamic updates (RFC 2136) of the zone; it is used instead of the service.",
+        since="4.4, extension",
+    )
+    rfc2136_port: int = option(
+        Integer(1, 65535), 53, key="internaldns.rfc2136_port", meaning="Its TCP port.", since="4.4, extension"
+    )
+    rfc2136_keyname: str | None = option(
+        Nullable(_NAME),
+        None,
+        key="internaldns.rfc2136_keyname",
+        meaning="Name of the TSIG key that signs updates; None: they are not signed.",
+        since="4.4, extension",
+    )
+    rfc2136_keysecret: str | None = option(
+        Nullable(Text("a key in base64", pattern=r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")),
+        None,
+        key="internaldns.rfc2136_keysecret",
+        meaning="The TSIG key.",
+        since="4.4, extension",
+        secret=True,
+    )
+    rfc2136_keyalgorithm: str = option(
+        Choice("hmac-sha256", "hmac-sha384", "hmac-sha512"),
+        "hmac-sha256",
+        key="internaldns.rfc2136_keyalgorithm",
+        meaning="Algorithm of the TSIG key.",
+        since="4.4, extension",
+    )
+    rfc2136_ttl: int = option(
+        Integer(0, 86_400, unit="s"),
+        60,
+        key="internaldns.rfc2136_ttl",
+        meaning="Time a resolver may keep a desktop's address.",
+        since="4.4, extension",
+    )
     subdomain: str = option(
         _NAME, "desktop", key="internaldns.subdomain", meaning="Accepted for old files, without effect."
     )
