@@ -15,25 +15,22 @@ help: ## list the commands
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (on Debian: apt-get install python3 python3-venv)"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq python3-venv; \
-	  else echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; fi; }
+	@sh devstack/peers.sh build $(PYTHON)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-peers: ## install the programs that run and tests use from apt, where this is permitted
-	@sh devstack/peers.sh
+peers-%:
+	@sh devstack/peers.sh $*
 
-$(VENV)/.kerberos: $(VENV)/.installed requirements-kerberos.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-kerberos.txt >/dev/null 2>&1 || \
+$(VENV)/.kerberos: $(VENV)/.installed requirements-kerberos.txt | peers-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-kerberos.txt >/dev/null 2>&1 && touch $@ || \
 	  echo "without the Kerberos binding (needs gcc and libkrb5-dev): its tests are skipped"
-	@touch $@
 
-run: $(VENV)/.installed peers ## start the development stack and pyos, show one session, serve until Ctrl-C (ONCE=1: stop after it)
+run: $(VENV)/.installed peers-run ## start the development stack and pyos, show one session, serve until Ctrl-C (ONCE=1: stop after it)
 	@$(BIN)/python -m devstack run --state $(STATE) $(if $(ONCE),--once)
 
-test: $(VENV)/.installed peers $(VENV)/.kerberos ## run the whole test suite
+test: $(VENV)/.installed peers-test $(VENV)/.kerberos ## run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.installed ## formatting, lint, types and layer contracts
@@ -46,7 +43,7 @@ format: $(VENV)/.installed ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed peers ## measure requests on a stack of its own (SCENARIO=name for one)
+bench: $(VENV)/.installed peers-run ## measure requests on a stack of its own (SCENARIO=name for one)
 	$(BIN)/python -m bench $(SCENARIO)
 
 docs: $(VENV)/.installed ## write the generated pages of docs/ anew

@@ -1,10 +1,18 @@
 #!/bin/sh
-# peers.sh run|test: install the programs that `make run` or `make test` uses from Debian's packages, when permitted.
+# peers.sh build PYTHON|run|test: install what the virtual environment, `make run` or `make test` needs from Debian's
+# packages, when permitted.
 # Nothing here is needed to serve: without memcached a single replica keeps its cache in the process, and tests whose
 # program is missing are skipped and say so.
 set -u
 missing=""
-command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+if [ "${1:-}" = build ]; then # pyasn is compiled
+  command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+  include=$("$2" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)
+  [ -e "$include/Python.h" ] || missing="$missing python3-dev"
+  "$2" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+else
+  command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+fi
 if [ "${1:-test}" = test ]; then
 { command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"
 command -v ldapadd >/dev/null 2>&1 || missing="$missing ldap-utils"
