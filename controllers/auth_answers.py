@@ -8,7 +8,7 @@ from oc.auth.logmein import ForeignNetworkError
 from oc.auth.prelogin import PreloginMismatchError
 from oc.auth.preloginpage import PreloginDeniedError
 from oc.auth.redirectpage import CONTENT_TYPE, Page
-from oc.errors import AuthenticationError, InvalidCredentialsError, ODError
+from oc.errors import AuthenticationError, AuthenticationFailureError, InvalidCredentialsError, ODError
 from oc.od.base_controller import BaseController
 from oc.web import Call, Content, SoftError, Success
 
@@ -27,6 +27,7 @@ class LoginAnswers(BaseController):
             self.services.composer.prepare_resources(login)
         except ODError as error:
             self.services.accounting.increment("login", "failed")
+            self.services.accounting.metrics.login(login.identity.provider, "failed")
             self.logger.error("login of %s: the secrets cannot be written: %s", login.identity.userid, error)
             return SoftError(f"failed to prepare ressources {error.message}", status=401)
         return Success(self._admitted(login, call), message)
@@ -45,9 +46,11 @@ class LoginAnswers(BaseController):
         token: str = self._admitted(login, call)["jwt_user_token"]
         return token
 
-    def _refused(self, error: ODError, call: Call) -> None:
+    def _refused(self, error: ODError, call: Call, provider: object = None) -> None:
         """Count a login that failed; a refused credential also counts for the ban of the address."""
         self.services.accounting.increment("login", "failed")
+        decided = isinstance(error, AuthenticationError) and not isinstance(error, AuthenticationFailureError)
+        self.services.accounting.metrics.login(provider, "refused" if decided else "failed")
         if isinstance(error, _CHARGED) and call.address.chargeable:
             self.services.fail2ban.fail_ip(call.address.ip)
 
@@ -57,6 +60,7 @@ class LoginAnswers(BaseController):
         token = tokens.issue(identity)
         accounting.increment("login", "success")
         accounting.increment("login", identity.providertype)
+        accounting.metrics.login(identity.provider, "success")
         self.services.history.login(identity, call.client, login.attributes)
         self.logger.info("login of %s by provider %s", identity.userid, identity.provider)
         return {

@@ -40,7 +40,7 @@ class AuthController(FrontRoutes):
         try:
             login = self.services.auth.login(body, call.client, call.headers)
         except AuthenticationError as error:
-            self._refused(error, call)
+            self._refused(error, call, body.provider)
             raise
         seconds = time.monotonic() - started
         return self._with_secrets(login, call, success_message(login, seconds))
@@ -75,7 +75,7 @@ class AuthController(FrontRoutes):
             login = self.services.auth.explicit_login(request, call.client, call.headers)
             return self._page_with_token(login, call)
         except ODError as error:
-            self._refused(error, call)
+            self._refused(error, call, request.provider)
             raise
 
     @expose(auth="user", body=dict, lane="login", no_cache=True, answer=LoginResult)

@@ -60,7 +60,7 @@ class FrontRoutes(LoginAnswers):
             provider = parameters.get("provider")
             login = self.services.auth.asserted_login(provider, asserted.userid, call.client, headers)
         except ODError as error:
-            self._refused(error, call)
+            self._refused(error, call, parameters.get("provider"))
             raise
         if asserted.authorized_key:
             self.services.authorized_keys.add_key(login.identity.userid, asserted.authorized_key)
