@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import signal
+import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -150,6 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
         marker.touch()
     print(json.dumps({"ready": True, "port": server.address[1]}), flush=True)
     stop.wait()
+    # The server closes its listening socket without waking the thread that accepts on it, and waits two seconds for it.
+    server._socket.shutdown(socket.SHUT_RDWR)
     server.stop()
     return 0
 

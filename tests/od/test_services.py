@@ -78,6 +78,19 @@ def test_parts_stop_in_order_and_only_once():
     assert calls == [f"stop {name}" for name in PARTS]
 
 
+def test_connections_to_the_database_are_closed_after_those_who_use_them_have_stopped():
+    class Database:
+        def close(self) -> None:
+            calls.append("close database")
+
+    calls: list[str] = []
+    made = container(calls)
+    made.datastore = Database()  # type: ignore[assignment]
+    made.start()
+    made.stop()
+    assert calls[-2:] == ["stop history", "close database"]
+
+
 @pytest.mark.parametrize("failing", PARTS)
 def test_one_part_that_fails_does_not_keep_the_others(failing, caplog):
     calls: list[str] = []
