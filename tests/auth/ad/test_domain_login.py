@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
@@ -10,14 +11,16 @@ import pytest
 
 from devstack.service import Service
 from devstack.stack import Stack
+from oc.auth.directory.dialogues import gssapi_available
 from tests.peers import samba
 from tests.support import Api
 
-from .support import secrets_of
+from .support import providers, secrets_of
 
 FRY = {"userid": "fry", "password": samba.PASSWORDS["fry"]}
 LEELA = {"userid": "leela", "password": samba.PASSWORDS["leela"]}
-BOUND = ("adtest", "starttls", "found", "named", "ntlm", "kerberos")
+NEEDS_GSSAPI = pytest.mark.skipif(not gssapi_available(), reason="needs the Python package gssapi")
+BOUND = ("adtest", "starttls", "found", "named", "ntlm", pytest.param("kerberos", marks=NEEDS_GSSAPI))
 
 
 def claims_of(api: Api) -> dict[str, object]:
@@ -165,3 +168,20 @@ def test_no_password_reaches_the_log(ad_api: Api, ad_service: Service) -> None:
     log = ad_service.log_path.read_text(errors="replace")
     for secret in (*samba.PASSWORDS.values(), samba.SERVICE[1]):
         assert secret not in log
+
+
+def test_with_and_without_the_domain_a_login_is_one_for_the_ban(
+    start_service: Callable[..., Service], controller: samba.DomainController
+) -> None:
+    banning = {"enable": True, "failsbeforeban": 3, "banexpireafterseconds": 600, "protectednetworks": ["127.0.0.0/8"]}
+    values = {"fail2ban": banning, "authmanagers": providers(controller)}
+    service = start_service(values)
+    with Api(service.url, service.api_key) as client:
+        for userid in ("bender", "ADTEST\\bender", "adtest\\BENDER"):
+            answer = client.post("auth/auth", {"provider": "adtest", "userid": userid, "password": "Wrong-0ne"})
+            assert answer.json()["message"] == "invalidCredentials"
+        for userid in ("bender", "ADTEST\\Bender"):
+            right = {"provider": "adtest", "userid": userid, "password": samba.PASSWORDS["bender"]}
+            answer = client.post("auth/auth", right)
+            assert (answer.status_code, answer.json()["message"]) == (401, "user is banned")
+        client.manager("DELETE", "ban/login/bender")
