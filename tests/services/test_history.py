@@ -11,9 +11,10 @@ import pytest
 from oc.datastore import DataStore
 from oc.model.identity import ClientInfo, Identity
 from oc.od.history import History
+from oc.od.settings import HistorySettings
+from tests.waiting import until
 
 from .peers import Database
-from .waiting import wait_until
 
 FRY = Identity("planet", "ldap", "fry", "Philip J. Fry", labels={"shipcrew": "true"})
 BROWSER = ClientInfo("10.244.0.1", useragent="Mozilla/5.0")
@@ -105,5 +106,64 @@ def test_stop_writes_what_waits_and_records_may_come_again(datastore: DataStore)
     history.stop()
     assert len(datastore.get_collection("loginHistory", "fry")) == 1
     history.login(FRY, BROWSER, {})
-    wait_until(lambda: len(datastore.get_collection("loginHistory", "fry")) == 2)
+    until(lambda: len(datastore.get_collection("loginHistory", "fry")) == 2)
     history.stop()
+
+
+# --- retention --------------------------------------------------------------------------------------------------------
+
+
+def indexes(datastore: DataStore, database: str, collection: str) -> dict[str, int | None]:
+    found = datastore.collection(database, collection).index_information()
+    return {name: index.get("expireAfterSeconds") for name, index in found.items() if name != "_id_"}
+
+
+def keep(datastore: DataStore, seconds: int | None) -> None:
+    history = History(datastore, HistorySettings(retention=seconds))
+    history.login(FRY, BROWSER, {})
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert history.flush(10)
+    history.stop()
+
+
+def test_without_a_retention_records_stay_for_ever(datastore: DataStore) -> None:
+    keep(datastore, None)
+    assert indexes(datastore, "loginHistory", "fry") == {}
+    assert indexes(datastore, "desktop", "history") == {}
+
+
+def test_a_retention_lets_the_database_delete_old_records(datastore: DataStore) -> None:
+    keep(datastore, 86400)
+    assert indexes(datastore, "loginHistory", "fry") == {"pyos_retention": 86400}
+    assert indexes(datastore, "desktop", "history") == {"pyos_retention": 86400}
+    assert len(datastore.get_collection("loginHistory", "fry")) == 1
+
+
+def test_another_retention_replaces_the_first(datastore: DataStore) -> None:
+    keep(datastore, 86400)
+    keep(datastore, 3600)
+    assert indexes(datastore, "loginHistory", "fry") == {"pyos_retention": 3600}
+
+
+def test_a_retention_that_was_taken_away_ends(datastore: DataStore) -> None:
+    keep(datastore, 86400)
+    keep(datastore, None)
+    assert indexes(datastore, "loginHistory", "fry") == {}
+    assert len(datastore.get_collection("loginHistory", "fry")) == 2
+
+
+def test_logins_of_generated_ids_may_be_left_out(datastore: DataStore) -> None:
+    nobody = Identity("anonymous", "anonymous", "7d4a0f0e-5a0b", "anonymous")
+    history = History(datastore, HistorySettings(anonymous=False))
+    history.login(nobody, BROWSER, {})
+    history.login(FRY, BROWSER, {})
+    history.desktop(nobody, BROWSER, "start", "anonymous-abcde", "node1")
+    assert history.flush(10)
+    history.stop()
+    assert datastore.list_collections("loginHistory") == ["fry"]
+    assert len(datastore.get_collection("desktop", "history")) == 1
+    history = History(datastore)
+    history.login(nobody, BROWSER, {})
+    assert history.flush(10)
+    history.stop()
+    assert len(datastore.list_collections("loginHistory")) == 2

@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from controllers.webrtc_controller import turn_server
 from devstack.keys import KeyFiles, ensure_keys
 from devstack.service import Service
-from oc.errors import BadRequestError, UnavailableError
+from oc.errors import BadRequestError, ODResourceNotFoundError, UnavailableError
 from oc.od.keymanager import KeyManager
 from oc.od.settings import settings_from_mapping
 from oc.sharecache import LocalCache
@@ -64,6 +66,34 @@ def test_every_key_is_another_one(manager: KeyManager, keys: KeyFiles):
 def test_other_lengths_are_refused(manager: KeyManager, length):
     with pytest.raises(BadRequestError):
         manager.create(length)
+
+
+def encrypted(public: object, data: bytes) -> bytes:
+    key = load_pem_public_key(str(public).encode())
+    assert isinstance(key, rsa.RSAPublicKey)
+    return key.encrypt(data, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+
+
+def test_what_was_encrypted_with_a_key_is_read_once(manager: KeyManager, keys: KeyFiles):
+    claims = claims_of(manager.create(), keys)
+    data = encrypted(claims["publickey"], b"a secret")
+    assert manager.decrypt(str(claims["name"]), data) == b"a secret"
+    with pytest.raises(ODResourceNotFoundError):
+        manager.decrypt(str(claims["name"]), data)
+
+
+def test_a_key_is_spent_by_wrong_data_too(manager: KeyManager, keys: KeyFiles):
+    first, second = (claims_of(manager.create(), keys) for _ in range(2))
+    with pytest.raises(BadRequestError):
+        manager.decrypt(str(first["name"]), encrypted(second["publickey"], b"x"))
+    with pytest.raises(ODResourceNotFoundError):
+        manager.decrypt(str(first["name"]), encrypted(first["publickey"], b"x"))
+
+
+@pytest.mark.parametrize("name", ["", "x", "../priv", "00000000-0000-4000-8000-000000000000", "A" * 36])
+def test_a_key_nobody_made_is_unknown(manager: KeyManager, name):
+    with pytest.raises(ODResourceNotFoundError):
+        manager.decrypt(name, b"data")
 
 
 def test_without_a_cache_no_key_is_made(keys: KeyFiles):

@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import logging.config
+import os
 import socket
 import threading
 import zlib
@@ -31,6 +32,13 @@ from oc.logging import (
 STANDARD = (
     "%(asctime)s %(nodename)s %(thread)d %(module)s [%(levelname)-7s] %(name)s.%(funcName)s:%(userid)s %(message)s"
 )
+
+SYSLOG = (
+    "%(asctime)s %(nodename)s %(thread)s %(levelname)s %(module)s %(process)d "
+    "%(name)s.%(funcName)s:%(userid)s %(message)s"
+)
+GRAYLOG = "%(levelname)s %(nodename)s %(thread)s %(module)s %(process)d %(name)s.%(funcName)s:%(userid)s %(message)s"
+NODE = os.environ.get("NODE_NAME") or socket.gethostname()
 
 
 @pytest.fixture(autouse=True)
@@ -188,32 +196,100 @@ def test_the_logging_key_of_a_published_configuration_can_be_applied(name, tmp_p
             logger.setLevel(logging.NOTSET)
 
 
-def test_graylog_gets_the_context_as_additional_fields():
+def log_once(handler: dict[str, Any], text: str) -> None:
+    """One record of user fry through a handler that a configuration file describes, closed afterwards."""
+    document: dict[str, Any] = {
+        "version": 1,
+        "filters": {"odcontext": {"()": "oc.logging.OdContextFilter"}},
+        "formatters": {"syslog": {"format": SYSLOG}, "graylog": {"format": GRAYLOG}},
+        "handlers": {"one": {"filters": ["odcontext"], "level": "INFO", **handler}},
+        "loggers": {"od.sent": {"handlers": ["one"], "level": "INFO", "propagate": False}},
+    }
+    assert configure_logging(document) is True
+    logger = logging.getLogger("od.sent")
+    with log_context("fry", "203.0.113.9"):
+        logger.info("%s", text)
+    for one in list(logger.handlers):
+        logger.removeHandler(one)
+        one.close()
+
+
+def received(listener: socket.socket) -> bytes:
+    """Everything one client sends until it closes."""
+    listener.settimeout(5)
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(5)
+        data = b""
+        while piece := connection.recv(65536):
+            data += piece
+    return data
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_graylog_over_udp_gets_the_context_as_additional_fields():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as graylog:
         graylog.bind(("127.0.0.1", 0))
         graylog.settimeout(5)
-        handler = {
-            "class": "graypy.GELFUDPHandler",
-            "filters": ["odcontext"],
-            "host": "127.0.0.1",
-            "port": graylog.getsockname()[1],
-        }
-        document: dict[str, Any] = {
-            "version": 1,
-            "filters": {"odcontext": {"()": "oc.logging.OdContextFilter"}},
-            "handlers": {"gelf": handler},
-            "loggers": {"od.gelf": {"handlers": ["gelf"], "level": "INFO", "propagate": False}},
-        }
-        assert configure_logging(document) is True
-        logger = logging.getLogger("od.gelf")
-        with log_context("fry", "203.0.113.9"):
-            logger.info("to graylog")
+        port = graylog.getsockname()[1]
+        log_once({"class": "graypy.GELFUDPHandler", "host": "127.0.0.1", "port": port}, "to graylog")
         message = json.loads(zlib.decompress(graylog.recv(65536)))
-        for one in list(logger.handlers):
-            logger.removeHandler(one)
-            one.close()
     assert message["short_message"] == "to graylog"
     assert (message["_userid"], message["_ipaddr"]) == ("fry", "203.0.113.9")
+
+
+def test_graylog_over_tcp_takes_the_port_as_text_and_gets_one_message_a_record(listener: socket.socket):
+    port = str(listener.getsockname()[1])  # as shipped files have it
+    handler = {"class": "graypy.GELFTCPHandler", "host": "127.0.0.1", "port": port, "formatter": "graylog"}
+    log_once(handler, "zwölf € to graylog")
+    data = received(listener)
+    assert data.endswith(b"\0")
+    message = json.loads(data[:-1])
+    assert message["short_message"].endswith("od.sent.log_once:fry zwölf € to graylog")
+    assert (message["_userid"], message["_nodename"], message["_ipaddr"]) == ("fry", NODE, "203.0.113.9")
+
+
+def test_a_graylog_that_is_away_costs_no_request(listener: socket.socket, capsys):
+    port = listener.getsockname()[1]
+    listener.close()
+    log_once({"class": "graypy.GELFTCPHandler", "host": "127.0.0.1", "port": port}, "lost")
+    assert "Traceback (most recent call last)" not in capsys.readouterr().out
+
+
+def test_syslog_over_udp_gets_the_documented_line():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(("127.0.0.1", 0))
+        syslog.settimeout(5)
+        address = ["127.0.0.1", syslog.getsockname()[1]]
+        log_once(
+            {
+                "class": "logging.handlers.SysLogHandler",
+                "formatter": "syslog",
+                "address": address,
+                "facility": "local3",
+            },
+            "to syslog",
+        )
+        line = syslog.recv(65536).decode()
+    assert line.startswith("<158>")  # local3.info (RFC 3164, 4.1.1)
+    assert f" {NODE} " in line
+    assert line.rstrip("\0").endswith("od.sent.log_once:fry to syslog")
+
+
+def test_syslog_over_tcp_as_published_configurations_have_it(listener: socket.socket):
+    handler = {
+        "class": "logging.handlers.SysLogHandler",
+        "formatter": "syslog",
+        "socktype": socket.SOCK_STREAM,
+        "address": list(listener.getsockname()),
+    }
+    log_once(handler, "to syslog")
+    assert received(listener).decode().rstrip("\0").endswith(":fry to syslog")
 
 
 def test_the_mongo_handler_drops_records_while_its_database_is_away():

@@ -119,6 +119,22 @@ def test_a_missing_key_file_is_named_and_ends_the_process(unstarted: Service, tm
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_every_unusable_file_is_named_at_once(unstarted: Service, tmp_path: Path):
+    values = {
+        "exp": 360,
+        "jwtuserprivatekeyfile": str(tmp_path / "a.pem"),
+        "jwtuserpublickeyfile": str(tmp_path / "b.pem"),
+    }
+    (tmp_path / "b.pem").write_text("not a key")
+    path = written(unstarted, jwt_token_user=values, template_passwd_filename=str(tmp_path / "no-passwd"))
+    done = run(config=path, KUBECONFIG=str(unstarted.backends.kubeconfig))
+    assert done.returncode == STATUS_UNUSABLE_FILE
+    output = done.stderr + done.stdout
+    for name in ("a.pem", "b.pem", "no-passwd"):
+        assert name in output
+    assert "Traceback" not in output
+
+
 def test_a_broken_logging_configuration_does_not_stop_the_boot(own_service: Start):
     service = own_service({"logging": {"version": 1, "root": {"handlers": ["absent"]}}})
     with Api(service.url) as api:
