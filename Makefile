@@ -8,7 +8,7 @@ STATE  ?= .devstack
 # Parallel test processes; the suite is written for any number.
 JOBS   ?= 2
 
-.PHONY: help run test lint format bench conformance check-config docs peers clean
+.PHONY: help run test lint format bench conformance check-config docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
