@@ -12,6 +12,7 @@ import jwt
 from devstack.service import Service
 from devstack.stack import Stack
 from tests.support import Api
+from tests.waiting import eventually
 
 FAST = {"failsbeforeban": 3, "banexpireafterseconds": 600, "protectednetworks": [], "enable": True}
 
@@ -25,14 +26,6 @@ def secrets_of(stack: Stack, userid: str) -> dict[str, dict[str, str]]:
         }
         for secret in stack.cluster_admin("GET", path)["items"]
     }
-
-
-def eventually(what: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """The first truthy value of ``what``."""
-    end = time.monotonic() + seconds
-    while not (value := what()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return value
 
 
 def test_a_login_writes_the_secrets_and_a_logout_removes_them(stack: Stack, api: Api) -> None:

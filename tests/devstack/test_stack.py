@@ -8,8 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from devstack.children import ChildError
 from devstack.clusterclient import ClusterError
 from devstack.database import DATABASES
 from devstack.stack import NAMESPACE, Ports, Stack
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_memcached = pytest.mark.skipif(not cache.is_available(), reason="memcached is not installed")
@@ -33,15 +33,6 @@ needs_memcached = pytest.mark.skipif(not cache.is_available(), reason="memcached
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def alive(pid: int) -> bool:

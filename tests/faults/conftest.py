@@ -13,9 +13,10 @@ from devstack.cluster.node import desktop_exec_answers
 from devstack.service import Backends, Service
 from devstack.session import SAMPLES
 from devstack.stack import Stack
+from tests.waiting import eventually
 
 from ..conftest import stack_backends
-from ..od.orchestrator.support import ClusterAdmin, eventually
+from ..od.orchestrator.support import ClusterAdmin
 from ..support import Api
 
 NODE_OPTIONS: dict[str, Any] = {

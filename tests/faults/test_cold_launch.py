@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ..od.orchestrator.support import ClusterAdmin, eventually
+from tests.waiting import eventually
+
+from ..od.orchestrator.support import ClusterAdmin
 from ..support import Api
 from .support import (
     AWAY,

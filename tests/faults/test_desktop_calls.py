@@ -9,8 +9,9 @@ import pytest
 
 from devstack.service import Service
 from devstack.stack import Stack
+from tests.waiting import eventually
 
-from ..od.orchestrator.support import PODS, ClusterAdmin, eventually
+from ..od.orchestrator.support import PODS, ClusterAdmin
 from ..support import Api
 from .support import (
     AWAY,

@@ -10,8 +10,9 @@ from oc.od.accounting import Accounting
 from oc.od.composer.ending import Endings
 from oc.od.orchestrator.podmodel import Pod, pod_from
 from oc.sharecache import LocalCache
-from tests.od.orchestrator.support import CLIENT, PODS, ClusterAdmin, eventually
+from tests.od.orchestrator.support import CLIENT, PODS, ClusterAdmin
 from tests.support import Api
+from tests.waiting import eventually
 
 from .conftest import Records
 

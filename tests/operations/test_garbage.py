@@ -24,10 +24,10 @@ from tests.od.orchestrator.support import (
     PODS,
     ClusterAdmin,
     Progress,
-    eventually,
     settings_with,
 )
 from tests.od.orchestrator.test_applications import application
+from tests.waiting import eventually
 
 from .conftest import Records
 

@@ -26,8 +26,9 @@ from oc.od.internaldns import DynamicUpdates, InternalDns, UpdateService, make_i
 from oc.od.settings import settings_from_mapping
 from oc.od.settings.declaration import ConfigurationError
 from oc.od.settings.others import InternalDnsSettings
-from tests.od.orchestrator.support import ClusterAdmin, eventually
+from tests.od.orchestrator.support import ClusterAdmin
 from tests.support import Api
+from tests.waiting import eventually
 
 NAMED = shutil.which("named", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 ZONE = "desktops.example.org"

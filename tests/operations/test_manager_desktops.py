@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from devstack.service import Service
-from tests.od.orchestrator.support import PODS, ClusterAdmin, eventually
+from tests.od.orchestrator.support import PODS, ClusterAdmin
 from tests.support import Api
+from tests.waiting import eventually
 
 
 def image(engine: str, name: str) -> dict[str, Any]:

@@ -25,11 +25,11 @@ from tests.od.orchestrator.support import (
     SECRETS,
     ClusterAdmin,
     Progress,
-    eventually,
     settings_with,
 )
 from tests.od.orchestrator.test_applications import application
 from tests.support import Api
+from tests.waiting import eventually
 
 Make = Callable[..., Any]
 HOUR = timedelta(hours=1)

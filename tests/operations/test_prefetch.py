@@ -12,8 +12,9 @@ from devstack.service import Service
 from oc.errors import BadRequestError
 from oc.od.orchestrator import Orchestrator
 from oc.od.orchestrator.prefetch import pull_pod
-from tests.od.orchestrator.support import PODS, ClusterAdmin, eventually, settings_with
+from tests.od.orchestrator.support import PODS, ClusterAdmin, settings_with
 from tests.support import Api
+from tests.waiting import eventually
 
 from .test_manager_desktops import image
 

@@ -18,8 +18,9 @@ from oc.od.orchestrator import Desktop, Orchestrator
 from oc.od.settings.declaration import ConfigurationError
 from oc.sharecache import LocalCache
 from tests.od.orchestrator.conftest import login_of
-from tests.od.orchestrator.support import CLIENT, PODS, ClusterAdmin, Progress, eventually, settings_with
+from tests.od.orchestrator.support import CLIENT, PODS, ClusterAdmin, Progress, settings_with
 from tests.support import Api
+from tests.waiting import eventually
 
 Make = Callable[..., Any]
 

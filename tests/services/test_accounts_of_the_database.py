@@ -12,10 +12,10 @@ from oc.datastore import DataStore
 from oc.errors import UnavailableError
 from oc.od.apps import ApplicationCatalogue
 from oc.od.settings.stores import MongodbSettings
+from tests.waiting import until
 
 from .images import image
 from .peers import Database
-from .waiting import wait_until
 
 PASSWORD = "p@ss/w0rd"
 DATABASES = MongodbSettings().databases
@@ -52,9 +52,9 @@ def test_the_catalogue_is_kept_and_followed_with_that_account(
 ) -> None:
     here, there = catalogues(guarded), catalogues(guarded)
     there.start()
-    wait_until(lambda: there.loaded)
+    until(lambda: there.loaded)
     here.register(image("x:1"))
-    wait_until(lambda: "x:1" in there.snapshot.by_id)
+    until(lambda: "x:1" in there.snapshot.by_id)
 
 
 def test_a_database_without_the_account_is_unavailable(

@@ -14,10 +14,10 @@ from oc.datastore import DataStore
 from oc.od.apps import ApplicationCatalogue
 from oc.od.apps.store import ImageStore
 from oc.od.apps.watching import CatalogueWatcher
+from tests.waiting import until
 
 from .images import image
 from .peers import Database
-from .waiting import wait_until
 
 Catalogues = Callable[[Database], ApplicationCatalogue]
 
@@ -26,7 +26,7 @@ def watching(catalogue: ApplicationCatalogue) -> None:
     """Start to follow, and wait until the stream is open (the first reload has been done)."""
     builds = catalogue.builds
     catalogue.start()
-    wait_until(lambda: catalogue.builds > builds)
+    until(lambda: catalogue.builds > builds)
 
 
 def test_a_second_replica_sees_a_registration_a_change_and_a_deletion(
@@ -35,11 +35,11 @@ def test_a_second_replica_sees_a_registration_a_change_and_a_deletion(
     here, there = catalogues(database), catalogues(database)
     watching(there)
     here.register(image("x:1"))
-    wait_until(lambda: "x:1" in there.snapshot.by_id)
+    until(lambda: "x:1" in there.snapshot.by_id)
     here.register(image("x:1", cat="games"))
-    wait_until(lambda: there.snapshot.by_id["x:1"].cat == "games")
+    until(lambda: there.snapshot.by_id["x:1"].cat == "games")
     here.delete(here.snapshot.by_id["x:1"])
-    wait_until(lambda: len(there.snapshot) == 0)
+    until(lambda: len(there.snapshot) == 0)
 
 
 def test_what_was_registered_before_the_stream_opened_is_loaded_first(
@@ -57,7 +57,7 @@ def test_a_burst_of_changes_is_one_or_a_few_reloads(database: Database, catalogu
     watching(there)
     builds = there.builds
     here.register_many([image(f"app{number}:1") for number in range(100)])
-    wait_until(lambda: len(there.snapshot) == 100)
+    until(lambda: len(there.snapshot) == 100)
     assert there.builds - builds <= 3
 
 
@@ -69,9 +69,9 @@ def test_a_dropped_collection_empties_the_catalogue_and_is_followed_again(
     watching(there)
     with pymongo.MongoClient(database.url, replicaSet="rs0") as client:
         client["applications"].drop_collection("image")
-    wait_until(lambda: len(there.snapshot) == 0)
+    until(lambda: len(there.snapshot) == 0)
     here.register(image("y:1"))
-    wait_until(lambda: "y:1" in there.snapshot.by_id)
+    until(lambda: "y:1" in there.snapshot.by_id)
 
 
 def test_a_database_that_comes_late_and_one_that_restarts_are_followed(
@@ -81,14 +81,14 @@ def test_a_database_that_comes_late_and_one_that_restarts_are_followed(
     here, there = catalogues(own_database), catalogues(own_database)
     there.start()
     own_database.start()
-    wait_until(lambda: there.loaded)
+    until(lambda: there.loaded)
     here.register(image("x:1"))
-    wait_until(lambda: "x:1" in there.snapshot.by_id)
+    until(lambda: "x:1" in there.snapshot.by_id)
     own_database.stop()
     own_database.start()
-    wait_until(lambda: here.load(force=True))
+    until(lambda: here.load(force=True))
     here.register(image("y:1"))
-    wait_until(lambda: "y:1" in there.snapshot.by_id, 40)
+    until(lambda: "y:1" in there.snapshot.by_id, 40)
 
 
 def test_start_and_stop_may_come_twice_and_the_thread_ends(database: Database, catalogues: Catalogues) -> None:
@@ -113,16 +113,16 @@ def test_on_a_standalone_server_the_ids_and_digests_are_compared(
     watcher = CatalogueWatcher(store, lambda: reloads.append(len(store.load())), poll_seconds=0.05)
     with caplog.at_level(logging.WARNING):
         watcher.start()
-        wait_until(lambda: reloads)
+        until(lambda: reloads)
         with pymongo.MongoClient(server.url) as client:
             collection = client["applications"]["image"]
             collection.insert_one({"id": "x:1", "sha_id": "sha256:1", "name": "x"})
-            wait_until(lambda: reloads[-1] == 1)
+            until(lambda: reloads[-1] == 1)
             count = len(reloads)
             collection.update_one({"id": "x:1"}, {"$set": {"sha_id": "sha256:2"}})
-            wait_until(lambda: len(reloads) > count)
+            until(lambda: len(reloads) > count)
             collection.delete_one({"id": "x:1"})
-            wait_until(lambda: reloads[-1] == 0)
+            until(lambda: reloads[-1] == 0)
     watcher.stop()
     assert not watcher.alive
     assert caplog.text.count("no replica set") == 1

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from oc.datastore import MAX_KEYS, DataStore, collection_name, date_filter, render
 from oc.errors import BadRequestError, ODError, ODResourceNotFoundError, UnavailableError
 from oc.od.settings.stores import MongodbSettings
+from tests.waiting import until
 
 from .peers import Database, closed_port
-from .waiting import wait_until
 
 DataStores = Callable[..., DataStore]
 
@@ -282,13 +282,13 @@ class TestAServerThatIsAway:
         with pytest.raises(UnavailableError):
             datastore.set("profiles", "fry", "dock", [1])
         own_database.start()
-        wait_until(lambda: datastore.ping("profiles"))
+        until(lambda: datastore.ping("profiles"))
         assert datastore.set("profiles", "fry", "dock", [1])
         own_database.stop()
         with pytest.raises(UnavailableError):
             datastore.get("profiles", "fry", "dock")
         own_database.start()
-        wait_until(lambda: datastore.ping("profiles"))
+        until(lambda: datastore.ping("profiles"))
         assert datastore.get("profiles", "fry", "dock") == [1]
 
     @pytest.mark.parametrize(

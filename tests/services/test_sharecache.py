@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from oc.od.messageinfo import MAX_TEXT_CHARS, MessageInfo
 from oc.od.settings.stores import MemcachedSettings
 from oc.sharecache import LocalCache, MemcachedCache, ShareCache, legal_key, open_cache
+from tests.waiting import until
 
 from .peers import Memcached, closed_port, silent_port
-from .waiting import wait_until
 
 
 class Clock:
@@ -106,7 +106,7 @@ def test_a_text_in_memcached_expires(memcached: MemcachedCache) -> None:
     memcached.set("short", "v", 1)
     memcached.set("long", "v", 10 * 365 * 24 * 3600)
     assert memcached.get("short") == "v"
-    wait_until(lambda: memcached.get("short") is None)
+    until(lambda: memcached.get("short") is None)
     assert memcached.get("long") == "v"
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from devstack.stack import Stack
+from tests.waiting import until
 
 from ..support import Api
 from .test_worked_example import desktop_pod, objects_of
-from .waiting import until
 
 
 def painter(tag: str, engine: str) -> dict[str, Any]:

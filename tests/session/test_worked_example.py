@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from devstack.service import Service
 from devstack.stack import Stack
+from tests.waiting import until
 
 from ..support import Api
-from .waiting import until
 
 GAME = {
     "Id": "sha256:bdca74c7a9b1f3e0d5c2b4a697887766554433221100ffeeddccbbaa99887766",

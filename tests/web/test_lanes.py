@@ -12,6 +12,7 @@ from oc.errors import UnavailableError
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
 from oc.web.lanes import Lane, default_lanes, pool_size
+from tests.waiting import until
 
 from .harness import serving
 
@@ -39,7 +40,7 @@ def test_healthz_answers_while_the_lane_and_its_queue_are_full():
         try:
             for _ in range(3):
                 assert slow.inside.acquire(timeout=10)
-            wait_for(lambda: lanes["launch"].load == (3, 2))
+            until(lambda: lanes["launch"].load == (3, 2))
             for _ in range(20):
                 assert client.get("/API/healthz").body == b"OK"
             refused = client.post("/API/slow/launch", {})
@@ -49,15 +50,6 @@ def test_healthz_answers_while_the_lane_and_its_queue_are_full():
         assert int(refused.headers["Retry-After"]) > 0
         assert [answer.result(20).json["result"] for answer in running] == ["launched"] * 5
     assert lanes["launch"].load == (0, 0)
-
-
-def wait_for(condition: Any) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("the condition did not come true")
 
 
 def test_a_lane_admits_its_size_and_refuses_beyond_its_queue():
@@ -87,7 +79,7 @@ def test_who_waits_gets_the_place_that_becomes_free():
     with lane.enter():
         thread = threading.Thread(target=second)
         thread.start()
-        wait_for(lambda: lane.load == (1, 1))
+        until(lambda: lane.load == (1, 1))
         assert not entered.is_set()
     thread.join(10)
     assert entered.is_set()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 from devstack.service import Service
 from tests.support import Api
+from tests.waiting import until
 
 IMAGE = {
     "Id": "sha256:" + "ab" * 32,
@@ -36,15 +35,6 @@ IMAGE = {
 def user(api: Api) -> Api:
     api.login()
     return api
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(500):
-        if condition():
-            return
-        pause.wait(0.02)
-    raise AssertionError("it did not happen")
 
 
 def image(tag: str) -> dict[str, Any]:
@@ -280,7 +270,7 @@ class TestManager:
             history = api.manager("GET", "datastore/desktop/history").json()
             return [one for one in history if one["desktop_id"] == name and one["eventtype"] == "stop"]
 
-        wait_until(lambda: bool(stops()))
+        until(lambda: bool(stops()))
         assert stops()[0]["isgarbaged"] is False
         assert stops()[0]["provider"] == "anonymous"
 

@@ -13,8 +13,9 @@ import pytest
 
 from devstack.service import Service, free_port
 from devstack.stack import Stack
-from tests.auth.test_auth_on_stack import eventually, secrets_of
+from tests.auth.test_auth_on_stack import secrets_of
 from tests.support import Api
+from tests.waiting import eventually
 
 from .conftest import World
 from .support import HTML, JSON, Browser, changed, parameter, refused, token_of

@@ -100,13 +100,3 @@ def dead_address() -> str:
     """An address nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return f"ldap://127.0.0.1:{probe.getsockname()[1]}"
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether ``holds`` becomes true: slapd writes its log when it likes."""
-    waiting = threading.Event()
-    for _ in range(int(seconds / 0.02)):
-        if holds():
-            return True
-        waiting.wait(0.02)
-    return holds()

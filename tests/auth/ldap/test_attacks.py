@@ -14,8 +14,9 @@ from devstack.peers.planetexpress import PEOPLE, ROOT_PASSWORD, person
 from devstack.peers.slapd import Slapd
 from oc.errors import InvalidCredentialsError
 from oc.model.names import user_label, user_object_name
+from tests.waiting import eventually
 
-from .support import BY_UID, Directory, eventually, login
+from .support import BY_UID, Directory, login
 
 WAYS: dict[str, dict[str, Any]] = {"simple": {}, "anonymous": {"auth_type": "ANONYMOUS"}, "service account": BY_UID}
 

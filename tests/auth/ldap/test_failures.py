@@ -25,6 +25,7 @@ from oc.auth.providers import Attempt
 from oc.auth.providers.ldap import LdapProvider
 from oc.errors import AuthenticationFailureError, InvalidCredentialsError
 from oc.model.deadline import Deadline
+from tests.waiting import eventually
 
 from .support import (
     BY_UID,
@@ -32,7 +33,6 @@ from .support import (
     Answer,
     Directory,
     dead_address,
-    eventually,
     hang,
     hang_up,
     listener,

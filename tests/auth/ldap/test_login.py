@@ -14,8 +14,9 @@ from oc.auth.providers import Attempt
 from oc.auth.providers.ldap import LdapProvider
 from oc.errors import AuthenticationError, AuthenticationFailureError, InvalidCredentialsError
 from oc.model.identity import PosixGroup
+from tests.waiting import eventually
 
-from .support import BY_UID, CLIENT, Directory, eventually, login
+from .support import BY_UID, CLIENT, Directory, login
 
 WAYS = {
     "simple": {"auth_type": "SIMPLE"},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import until
 
 from ...support import Api
 
@@ -22,13 +23,6 @@ def manager(api: Api) -> Iterator[Api]:
     api.manager("DELETE", "images").raise_for_status()
     yield api
     api.manager("DELETE", "images").raise_for_status()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.05)
 
 
 def test_an_image_put_as_the_scripts_do_is_read_changed_and_deleted(
@@ -65,13 +59,13 @@ def test_a_large_list_is_registered_in_one_request_and_seen_by_the_users_of_anot
     assert len(body) > 1_700_000
     answer = manager.manager("POST", "image", data=body, headers=JAVASCRIPT)
     assert len(answer.json()) == 116
-    wait_until(lambda: len(replica_api.manager("GET", "images").json()) == 116)
+    until(lambda: len(replica_api.manager("GET", "images").json()) == 116)
     replica_api.login()
     shown = replica_api.result("composer/getuserapplist")
     assert [entry["id"] for entry in shown][-116:] == sorted(item["RepoTags"][0] for item in images)
     assert "acl" not in shown[-1]
     manager.manager("DELETE", "images").raise_for_status()
-    wait_until(lambda: replica_api.manager("GET", "images").json() == {})
+    until(lambda: replica_api.manager("GET", "images").json() == {})
 
 
 def test_every_published_sample_is_accepted(manager: Api) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -162,13 +161,3 @@ class ClusterAdmin:
                 counter[f"{seen['verb']} {seen['resource']}"] += 1
                 if seen["verb"] == "list" and not seen["label_selector"]:
                     counter["unlabelled lists"] += 1
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> bool:
-    """Wait for something the test cannot be told of; True as soon as it holds."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())

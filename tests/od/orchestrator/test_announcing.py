@@ -16,8 +16,9 @@ from oc.od.orchestrator import applications as module
 from oc.od.orchestrator.announcing import StartAnnouncer, Story
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.podmodel import PodEvent
+from tests.waiting import eventually
 
-from .support import CLIENT, ClusterAdmin, Progress, eventually, settings_with
+from .support import CLIENT, ClusterAdmin, Progress, settings_with
 from .test_applications import application
 
 PATH = "spec.ephemeralContainers{fry-xeyes-1}"

@@ -12,9 +12,10 @@ from oc.model.deadline import Deadline
 from oc.model.identity import Identity, Login
 from oc.od.apps.model import Application
 from oc.od.orchestrator import ApplicationRefusedError, Desktop, NotOwnerError, Orchestrator
+from tests.waiting import eventually
 
 from .conftest import login_of
-from .support import CLIENT, PODS, ClusterAdmin, Progress, eventually, settings_with
+from .support import CLIENT, PODS, ClusterAdmin, Progress, settings_with
 
 SLEEP = ("/bin/sh", "-c", "sleep 600 & sleep 600")
 TALK = ("/bin/sh", "-c", "echo hello from $APPARGS; sleep 600")

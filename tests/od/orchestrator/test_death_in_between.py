@@ -13,8 +13,9 @@ from oc.model.deadline import Deadline
 from oc.model.identity import Identity, Login
 from oc.od.orchestrator import KubernetesClient, Orchestrator
 from oc.od.settings import Settings
+from tests.waiting import eventually
 
-from .support import CLIENT, ClusterAdmin, Progress, eventually
+from .support import CLIENT, ClusterAdmin, Progress
 
 CALLS_OF_A_LAUNCH = 5
 

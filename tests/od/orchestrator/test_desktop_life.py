@@ -10,8 +10,9 @@ from oc.errors import ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator import LaunchFailedError, Orchestrator
+from tests.waiting import eventually
 
-from .support import CLIENT, PODS, SECRETS, ClusterAdmin, Progress, eventually
+from .support import CLIENT, PODS, SECRETS, ClusterAdmin, Progress
 
 
 def create(orchestrator: Orchestrator, identity: Identity, progress: Progress | None = None, seconds: float = 30):

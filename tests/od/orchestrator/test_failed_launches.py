@@ -11,8 +11,9 @@ import pytest
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator import KubernetesError, LaunchFailedError, Orchestrator
+from tests.waiting import eventually
 
-from .support import CLIENT, PODS, ClusterAdmin, Progress, eventually
+from .support import CLIENT, PODS, ClusterAdmin, Progress
 
 
 def create(orchestrator: Orchestrator, identity: Identity, progress: Progress | None = None, seconds: float = 20):

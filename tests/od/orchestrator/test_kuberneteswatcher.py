@@ -15,8 +15,9 @@ from oc.od.kuberneteswatcher import KubernetesWatcher, is_finished, out_of_memor
 from oc.od.orchestrator import Desktop, Orchestrator
 from oc.od.orchestrator.podmodel import Pod
 from oc.sharecache import LocalCache
+from tests.waiting import eventually
 
-from .support import CLIENT, PODS, ClusterAdmin, Progress, eventually
+from .support import CLIENT, PODS, ClusterAdmin, Progress
 from .test_applications import application
 
 

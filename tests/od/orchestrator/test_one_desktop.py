@@ -14,8 +14,9 @@ from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
 from oc.od.orchestrator.usersecrets import CLAIMED_DESKTOP
+from tests.waiting import eventually
 
-from .support import CLIENT, PODS, SECRETS, ClusterAdmin, Progress, eventually
+from .support import CLIENT, PODS, SECRETS, ClusterAdmin, Progress
 
 MERGE = "application/merge-patch+json"
 

@@ -14,8 +14,9 @@ from oc.model.identity import Login
 from oc.od.orchestrator import Desktop, Orchestrator
 from oc.od.orchestrator.readiness import readiness_checks
 from oc.od.settings import Settings
+from tests.waiting import eventually
 
-from .support import CLIENT, POD_TEMPLATE, ClusterAdmin, Progress, eventually, settings_with
+from .support import CLIENT, POD_TEMPLATE, ClusterAdmin, Progress, settings_with
 
 
 def with_graphical(**changes: Any) -> Settings:

@@ -10,8 +10,9 @@ import pytest
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity, Login
 from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
+from tests.waiting import eventually
 
-from .support import CLAIMS, CLIENT, PODS, ClusterAdmin, Progress, eventually, settings_with
+from .support import CLAIMS, CLIENT, PODS, ClusterAdmin, Progress, settings_with
 
 CLAIM = {
     "metadata": {"name": "{{ provider }}-{{ userid }}"},

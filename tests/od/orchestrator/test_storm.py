@@ -10,9 +10,10 @@ from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
 from oc.od.orchestrator import Desktop, Orchestrator
+from tests.waiting import eventually
 
 from .conftest import login_of
-from .support import CLIENT, ClusterAdmin, Progress, eventually
+from .support import CLIENT, ClusterAdmin, Progress
 
 USERS, LAUNCHES = 6, 5
 

@@ -15,8 +15,9 @@ from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import SHARED_SELECTOR
 from oc.od.orchestrator.reflector import Reflector
 from oc.od.orchestrator.resources import PODS as POD_RESOURCE
+from tests.waiting import eventually
 
-from .support import CLIENT, PODS, ClusterAdmin, Progress, eventually
+from .support import CLIENT, PODS, ClusterAdmin, Progress
 
 BODY = {"spec": {"containers": [{"name": "x-graphical", "image": "example/desktop:1"}]}}
 
