@@ -171,6 +171,13 @@ class ContainerSettings:
         key="command",
         meaning="init: its command, a template. Without it there is no init container.",
     )
+    entrypoint: tuple[str, ...] | None = option(
+        Nullable(ListOf(Text("an argument", longest=65_536, empty=True), most=1000)),
+        None,
+        key="entrypoint",
+        meaning="Containers of the desktop pod: what they run instead of the program of their image.",
+        since="4.4, extension",
+    )
     lifecycle: JsonMapping | None = option(
         Nullable(JsonDict()), None, key="lifecycle", meaning="Kubernetes lifecycle hooks."
     )

@@ -283,6 +283,8 @@ def _container(parts: _Parts, entry: str, mounts: volumes.Mounts) -> Json:
     resources = _resources(parts, entry)
     if resources:
         container["resources"] = resources
+    if configured.entrypoint:
+        container["command"] = list(configured.entrypoint)
     if configured.lifecycle and entry != "init":  # init containers have no hooks
         container["lifecycle"] = copy.deepcopy(dict(configured.lifecycle))
     return container

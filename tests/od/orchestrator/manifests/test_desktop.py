@@ -179,6 +179,18 @@ def test_a_hook_of_the_configuration_wins_over_the_one_that_empties_the_home() -
     assert containers(made)["x-graphical"]["lifecycle"]["preStop"]["exec"]["command"] == ["/bin/own"]
 
 
+def test_a_container_runs_the_program_of_its_image_unless_an_entry_point_is_configured() -> None:
+    def change(values: dict[str, Any]) -> None:
+        values["desktop.pod"]["graphical"]["command"] = ["of", "no", "effect"]
+        values["desktop.pod"]["graphical"]["entrypoint"] = ["sh", "-c", "echo {{ uidNumber }}"]
+        values["desktop.pod"]["init"]["entrypoint"] = ["false"]
+
+    made = build_desktop(changed(change), FRY, FRY_ACCOUNT).manifest
+    assert containers(made)["x-graphical"]["command"] == ["sh", "-c", "echo {{ uidNumber }}"]
+    assert made["spec"]["initContainers"][0]["command"] != ["false"]
+    assert not any("command" in one for name, one in containers(made).items() if name not in ("x-graphical", "i-init"))
+
+
 def test_without_command_the_home_is_given_to_its_user_only_when_it_lasts() -> None:
     def change(values: dict[str, Any]) -> None:
         del values["desktop.pod"]["init"]["command"]
