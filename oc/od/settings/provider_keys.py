@@ -137,7 +137,7 @@ LDAP: Final = (
     _key("kerberos_realm", Nullable(Or("str or dict", _realm)), None, "Kerberos realm, or domain -> realm."),
     _key("krb5_conf", _NAME, None, "krb5.conf used to make keytabs."),
     _key("kerberos_krb5_conf", _NAME, None, "Same as `krb5_conf`."),
-    _key("krb5cctype", _NAME, "MEMORY", "Kind of credential cache: `MEMORY`, `FILE` or `KEYRING`."),
+    _key("krb5cctype", _NAME, "MEMORY", "Accepted, without effect: each login has a private credential cache."),
     _key("ktutil", _NAME, "/usr/bin/ktutil", "Program that makes keytabs."),
     _key("ntlm_command", _NAME, None, "Program that makes NTLM credentials."),
     _key("citrix_all_regions.ini", _NAME, None, "Template of the Citrix file All_Regions.ini."),
