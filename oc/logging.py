@@ -23,6 +23,8 @@ FALLBACK_FORMAT = (
 )
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 _BOOTSTRAP_NAME = "pyos-bootstrap"
+#: Libraries whose DEBUG records hold what they carry: documents, tokens, passwords, bodies.
+TALKATIVE = ("pymongo", "oauthlib", "requests_oauthlib", "ldap3", "kubernetes", "urllib3", "websocket", "pymemcache")
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +111,18 @@ def configure_logging(document: Mapping[str, Any] | None) -> bool:
         logger.critical("the logging configuration cannot be applied, logging to the console: %s", _reason(error))
         return False
     _remove_bootstrap(logging.getLogger())
+    _hush()
     return True
+
+
+def _hush() -> None:
+    """Keep what passes through libraries out of the log, whatever level a configuration gives the root."""
+    for name in TALKATIVE:
+        family = [one for one in logging.Logger.manager.loggerDict if one == name or one.startswith(f"{name}.")]
+        for one in (name, *family):
+            logger = logging.getLogger(one)
+            if logger.getEffectiveLevel() < logging.INFO:
+                logger.setLevel(logging.INFO)
 
 
 def _console() -> None:

@@ -326,3 +326,24 @@ def test_the_logging_module_imports_nothing_of_the_product():
     source = (Path(__file__).parents[2] / "oc" / "logging.py").read_text()
     names = [node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     assert not [name for name in names if name.startswith(("oc", "controllers"))]
+
+
+@pytest.mark.parametrize(
+    "name", ["pymongo.command", "oauthlib.oauth2", "urllib3.connectionpool", "kubernetes.client.rest"]
+)
+def test_libraries_never_log_what_passes_through_them(name, capsys):
+    document = {
+        "version": 1,
+        "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}},
+        "loggers": {name: {"level": "DEBUG"}},
+        "root": {"level": "DEBUG", "handlers": ["out"]},
+    }
+    assert configure_logging(document) is True
+    logging.getLogger(name).debug("secret document")
+    logging.getLogger(name).warning("the server is away")
+    logging.getLogger("controllers").debug("detail of ours")
+    logging.getLogger(name).setLevel(logging.NOTSET)
+    out = capsys.readouterr().out
+    assert "secret document" not in out
+    assert "the server is away" in out
+    assert "detail of ours" in out
