@@ -16,12 +16,25 @@ from devstack.cluster.node.options import desktop_exec_answers
 from devstack.service import Backends, Service
 from devstack.stack import Stack
 
+from .distribution import ByTopic, rank
 from .support import Api
 
 # A loaded machine is no failure: examples have no time limit. CI draws the same examples every time.
 hypothesis_settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile("ci", hypothesis_settings.get_profile("here"), derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of a parallel run: the order of tests/distribution.py."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByTopic | None:
+    """``-n`` alone distributes by topic; ``--dist`` with another mode is left as it is."""
+    return ByTopic(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(scope="session")
