@@ -142,21 +142,18 @@ class Session:
         connection = self.connection
         connection.sasl_in_progress = True
         try:
-            token = next(dialogue)
-            while True:
+            token: bytes | None = next(dialogue)
+            while token is not None:
                 result = self._bind_step(mechanism, token)
-                if result.get("result") != _BIND_IN_PROGRESS:
-                    break
-                try:
-                    token = dialogue.send(bytes(result.get("saslCreds") or b""))
-                except StopIteration:
-                    raise ServerFailedError(f"{self.address}: the server does not finish a bind") from None
+                if result.get("result") not in (_BIND_IN_PROGRESS, _SUCCESS):
+                    self._refuse_bind(result)
+                token = _next_step(dialogue, bytes(result.get("saslCreds") or b""))
+                if (token is None) != (result["result"] == _SUCCESS):
+                    raise ServerFailedError(f"{self.address}: the server ends a bind before or after its time")
         finally:
             connection.sasl_in_progress = False
             connection.request = None
             dialogue.close()
-        if result.get("result") != _SUCCESS:
-            self._refuse_bind(result)
         connection.bound = True
 
     def _bind_step(self, mechanism: str, token: bytes) -> Mapping[str, Any]:
@@ -236,6 +233,14 @@ def _entry(item: Mapping[str, Any]) -> Entry:
         {name.lower(): tuple(bytes(value) for value in values) for name, values in raw.items()},
         {name.lower(): name for name in raw},
     )
+
+
+def _next_step(dialogue: Generator[bytes, bytes, None], answer: bytes) -> bytes | None:
+    """What is to be sent next, None when all has been said."""
+    try:
+        return dialogue.send(answer)
+    except StopIteration:
+        return None
 
 
 def _text(value: bytes) -> str | None:
