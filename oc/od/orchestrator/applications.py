@@ -197,10 +197,24 @@ class ApplicationRunner:
                 self._announcer.drop(story)
                 raise
             if pod is not None:
+                self._end_without_desktop(pod, start, deadline)
                 return ApplicationInstance(pod.name, pod.phase, manifests.POD)
             self._announcer.drop(story)
             built = self._built(start, manifests.application_pod, deadline, rules)
         raise ApplicationRefusedError("no free name for the application, please try again", status=503)
+
+    def _end_without_desktop(self, pod: Pod, start: _Start, deadline: Deadline) -> None:
+        """A removal may have looked for applications just before this one was made: it must not run for ever.
+
+        Raises ODResourceNotFoundError.
+        """
+        metadata = start.live["metadata"]
+        desktop = self._cache.get(metadata["name"])
+        if not self._cache.was_deleted(metadata["uid"]) and (desktop is None or not desktop.terminating):
+            return
+        self._client.delete(PODS, pod.name, uid=pod.uid, grace=0, deadline=deadline)
+        self._cache.forget(pod.name, pod.uid)
+        raise ODResourceNotFoundError("desktop not found", doing="the desktop went while an application was started")
 
     def _announce(self, start: _Start, pod: str, name: str) -> Story | None:
         """Follow a start for the user's browser; ``name`` is that of the container, or of the pod."""

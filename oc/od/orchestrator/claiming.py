@@ -64,11 +64,18 @@ class DesktopClaims:
             return current
         return self._renew(identity, current, uid, deadline)
 
-    def holds(self, claim: VncSecret, deadline: Deadline) -> bool:
-        """True while the secret still names the same pod with the same password."""
-        obj = self._store.get(claim.name, deadline)
-        current = vnc_secret_from(obj) if obj else None
-        return current is not None and (current.desktop, current.password) == (claim.desktop, claim.password)
+    def holds(self, claim: VncSecret, identity: Identity, needed: Collection[str], deadline: Deadline) -> bool:
+        """True while the secret still names the same pod with the same password, and the secrets ``needed`` are there.
+
+        A logout may delete them while the pod is created. It looks for such pods after it has deleted secrets, a
+        launch looks for the secrets after it has created its pod: one of the two sees the other.
+        """
+        found = self._store.read(identity, deadline, pods=True)
+        there = {ref.name: ref for ref in found.refs}
+        current = next((vnc_secret_from(one) for one in found.objects if one["metadata"]["name"] == claim.name), None)
+        if current is None or not there.keys() >= set(needed):
+            return False
+        return (current.desktop, current.password) == (claim.desktop, claim.password)
 
     def release(self, name: str, deadline: Deadline) -> None:
         """Clear the name in the secret ``name``: the next desktop is to be another one. No such secret is fine."""

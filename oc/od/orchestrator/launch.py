@@ -204,7 +204,8 @@ class Launcher:
                 return None if not pod.usable else self._join(request, pod, claim)
             try:
                 request.progress(f"b.Pod {name} accepted")
-                if not self._claims.holds(claim, request.deadline):
+                needed = {ref.name for ref in found.refs} & pod.secret_names
+                if not self._claims.holds(claim, request.identity, needed, request.deadline):
                     logger.warning("pod %s was given up while it was created: deleting it", name)
                     self.discard(pod)
                     return None

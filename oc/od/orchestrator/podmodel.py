@@ -211,6 +211,11 @@ class Pod(_Kube):
         names = (volume.secret.secret_name for volume in self.spec.volumes if volume.secret)
         return next((name for name in names if name.startswith(prefix)), None)
 
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Names of the mounted secrets."""
+        return frozenset(volume.secret.secret_name for volume in self.spec.volumes if volume.secret)
+
 
 class ObjectReference(_Kube):
     """involvedObject of an event."""

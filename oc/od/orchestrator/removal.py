@@ -125,12 +125,42 @@ class Remover:
         except ODError as error:
             logger.error("removal: the belongings of a user cannot be listed: %s", error)
             return {"secrets"}
-        parts = [("secrets", self._start(delete_secret, self._client, obj, deadline)) for obj in secrets]
+        deletions = {
+            obj["metadata"]["name"]: self._start(delete_secret, self._client, obj, deadline) for obj in secrets
+        }
+        parts = [("secrets", future) for future in deletions.values()]
         parts += [
             ("configmaps", self._start(self._delete_map, obj["metadata"]["name"], obj["metadata"]["uid"], deadline))
             for obj in maps
         ]
-        return self._results(parts)
+        failed = self._results(parts)
+        deleted = {name for name, future in deletions.items() if not future.exception() and future.result()}
+        return failed | self._end_late_starts(owner, gone, deleted, deadline)
+
+    def _end_late_starts(self, owner: Owner, gone: set[str], deleted: set[str], deadline: Deadline) -> set[str]:
+        """Pods that were created while this removal was going on: a desktop that waits for secrets which are deleted
+        now would wait for ever, an application without a desktop would run for ever.
+        """
+        try:
+            pods = [pod for pod in self._pods(owner, deadline) if not pod.terminating and pod.uid not in gone]
+            if not pods:
+                return set()
+            there = {obj["metadata"]["name"] for obj in self._client.items(SECRETS, owner.selector, deadline=deadline)}
+        except ODError as error:
+            logger.error("removal: pods that were created meanwhile cannot be listed: %s", error)
+            return {"desktop"}
+        crippled = {pod.uid for pod in pods if pod.kind == DESKTOP and pod.secret_names & (deleted - there)}
+        if all(pod.uid in crippled for pod in pods if pod.kind == DESKTOP):
+            crippled |= {pod.uid for pod in pods if pod.kind == APPLICATION}
+        late = [pod for pod in pods if pod.uid in crippled]
+        for pod in late:
+            logger.info("pod %s was created while its user's desktop was removed: deleting it", pod.name)
+        return self._results(
+            [
+                ("desktop" if pod.kind == DESKTOP else "application", self._start(self._delete_pod, pod, 0, deadline))
+                for pod in late
+            ]
+        )
 
     def _delete_map(self, name: str, uid: str, deadline: Deadline) -> bool:
         return self._client.delete(CONFIGMAPS, name, uid=uid, deadline=deadline)
