@@ -185,3 +185,11 @@ def test_with_and_without_the_domain_a_login_is_one_for_the_ban(
             answer = client.post("auth/auth", right)
             assert (answer.status_code, answer.json()["message"]) == (401, "user is banned")
         client.manager("DELETE", "ban/login/bender")
+
+
+def test_a_user_without_groups_has_no_labels_of_groups(ad_api: Api) -> None:
+    """The directory is asked about each group of a rule: it lists this user nowhere."""
+    ad_api.login("adtest", userid=samba.SERVICE[0], password=samba.SERVICE[1])
+    assert claims_of(ad_api)["roles"] == {}
+    labels = ad_api.result("auth/labels")
+    assert (labels.get("shipcrew"), labels.get("captain"), labels["domainusers"]) == (None, None, "true")
