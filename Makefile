@@ -46,8 +46,13 @@ format: $(VENV)/.installed ## format the code
 bench: $(VENV)/.installed peers-run ## measure requests on a stack of its own (SCENARIO=name for one)
 	$(BIN)/python -m bench $(SCENARIO)
 
+conformance: $(VENV)/.installed ## does pyos work on the cluster of KUBECONFIG=FILE? (IMAGE=busybox NAMESPACE=name ONLY=session,client,records)
+	$(BIN)/python -m conformance --kubeconfig "$(KUBECONFIG)" --image "$(or $(IMAGE),busybox)" \
+	  $(if $(NAMESPACE),--namespace "$(NAMESPACE)") $(if $(ONLY),--only "$(ONLY)")
+
 docs: $(VENV)/.installed ## write the generated pages of docs/ anew
 	$(BIN)/python -m oc.od.settings.reference > docs/configuration.md
+	UPDATE_DOCS=1 $(BIN)/python -m pytest tests/web/test_route_matrix.py -k document_says
 
 check-config: $(VENV)/.installed ## check od.config, or FILE=path
 	$(BIN)/python od.py --check-config $(FILE)

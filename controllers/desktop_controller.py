@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controllers.schemas import DesktopAddress
 from oc.errors import AccessDeniedError, AuthenticationError, ODResourceNotFoundError
 from oc.od.base_controller import BaseController
 from oc.web import Call, Content, expose
@@ -14,7 +15,15 @@ MAX_USERID = 256
 class DesktopController(BaseController):
     """Needs ``requestsallowed.dns`` True and ``authdnskey`` in the controller's policy."""
 
-    @expose(path="dns/{userid}", methods=("GET",), auth="none", envelope=False, trace=False)
+    @expose(
+        path="dns/{userid}",
+        methods=("GET",),
+        auth="none",
+        envelope=False,
+        trace=False,
+        answer=DesktopAddress,
+        content=("text/plain",),
+    )
     def dns(self, call: Call, *, userid: str) -> object:
         """The address of a user's desktop, ``{"ipaddr": ..}`` or plain text as ``Accept`` says."""
         policy = self.policy

@@ -243,6 +243,12 @@ class DesktopEntry(msgspec.Struct):
     websocketroute: str | None
 
 
+class DesktopAddress(msgspec.Struct):
+    """Where a user's desktop is."""
+
+    ipaddr: str
+
+
 class Usage(msgspec.Struct):
     """Of a container; metrics as decimal text, absent when not to be had."""
 
