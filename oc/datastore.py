@@ -125,12 +125,6 @@ def check_key(key: object) -> str:
     return key
 
 
-def date_filter(after: datetime.datetime | None = None, before: datetime.datetime | None = None) -> Document:
-    """A filter on ``date``: ``after <= date < before``, both optional, in UTC."""
-    bounds = {operator: date for operator, date in (("$gte", after), ("$lt", before)) if date is not None}
-    return {"date": bounds} if bounds else {}
-
-
 class DataStore:
     """The databases of the product. Thread-safe; one object a process.
 

@@ -78,17 +78,8 @@ class RunningCluster:
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
 
-    def issue_token(self, namespace: str, account: str, seconds: int = 24 * 3600) -> str:
-        """A bearer token of a service account.  Raises KeyError when there is no such account."""
-        return self.server.api.authenticator.issue(namespace, account, [], seconds)[0]
-
     def write_admin_kubeconfig(self, path: Path, namespace: str = "default") -> Path:
         return write_kubeconfig(path, self.url, self.admin_token, namespace, ca_pem=self.ca_pem, user="admin")
-
-    def write_account_kubeconfig(self, path: Path, namespace: str, account: str, seconds: int = 24 * 3600) -> Path:
-        """A kubeconfig whose user is a service account.  Raises KeyError when there is no such account."""
-        token = self.issue_token(namespace, account, seconds)
-        return write_kubeconfig(path, self.url, token, namespace, ca_pem=self.ca_pem, user=account)
 
     def ready_line(self) -> Object:
         """What a starter needs to know, as one JSON object; it holds secrets, so it goes to the starter alone."""

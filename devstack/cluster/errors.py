@@ -97,10 +97,6 @@ def too_long(field: str, detail: str) -> FieldError:
     return FieldError("FieldValueTooLong", field, f"Too long: {detail}")
 
 
-def type_invalid(field: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueTypeInvalid", field, f"Invalid value: {quote(value)}: {detail}")
-
-
 def qualified_kind(kind: str, group: str) -> str:
     return f"{kind}.{group}" if group else kind
 

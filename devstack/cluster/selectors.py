@@ -183,19 +183,6 @@ def parse_labels(text: str) -> LabelSelector:
     return _Parser(text).parse() if text.strip() else EVERYTHING
 
 
-def from_object(selector: Object | None) -> LabelSelector:
-    """A metav1.LabelSelector object (matchLabels, matchExpressions); None fits everything here."""
-    selector = selector or {}
-    found = [Requirement(key, "in", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
-    operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
-    found.extend(
-        Requirement(e["key"], operators[e["operator"]], tuple(e.get("values") or ()))
-        for e in selector.get("matchExpressions") or ()
-        if e.get("operator") in operators
-    )
-    return LabelSelector(tuple(found))
-
-
 # -- fields ----------------------------------------------------------------------------------------------------------
 def _dotted(path: str, default: str = "") -> Callable[[Object], str]:
     parts = path.split(".")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oc.datastore import MAX_KEYS, DataStore, collection_name, date_filter, render
+from oc.datastore import MAX_KEYS, DataStore, collection_name, render
 from oc.errors import BadRequestError, ODError, ODResourceNotFoundError, UnavailableError
 from oc.od.settings.stores import MongodbSettings
 from tests.waiting import until
@@ -128,7 +128,7 @@ class TestCollections:
         dates = [datetime.datetime(2026, 5, day, 12) for day in (1, 3, 2, 4)]
         for date in dates:
             datastore.add("desktop", "history", {"date": date})
-        bounds = date_filter(datetime.datetime(2026, 5, 2), datetime.datetime(2026, 5, 4, 12))
+        bounds = {"date": {"$gte": datetime.datetime(2026, 5, 2), "$lt": datetime.datetime(2026, 5, 4, 12)}}
         found = datastore.get_collection("desktop", "history", bounds, newest_first=True)
         assert [item["date"] for item in found] == ["2026-05-03 12:00:00", "2026-05-02 12:00:00"]
         newest = datastore.get_collection("desktop", "history", limit=1, newest_first=True)

@@ -93,11 +93,6 @@ class PodState:
         """The containers of one role in the order of the spec."""
         return [container for container in self.containers.values() if container.role == role]
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether every init container has done its part."""
-        return all(container.is_complete for container in self.of_role("init"))
-
 
 def _resources(resources: Object) -> Object:
     if not resources.get("limits") and not resources.get("requests"):

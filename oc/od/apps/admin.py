@@ -56,11 +56,6 @@ def put_images(
     return _pulled(stored, node, prefetch)
 
 
-def patch_images(apps: ApplicationCatalogue) -> dict[str, Record]:
-    """Read the database; the whole catalogue."""
-    return list_images(apps, refresh=True)
-
-
 def patch_image(apps: ApplicationCatalogue, image_id: str, body: object) -> Record:
     """Replace one application by a description (the first one of a list); the new record.
 

@@ -116,11 +116,6 @@ class HttpSettings:
     )
 
     @property
-    def trusted_proxy_configured(self) -> bool:
-        """Whether the operator listed proxies: then a request through an unknown proxy is refused."""
-        return bool(self.trusted_proxy_cidr)
-
-    @property
     def secured(self) -> bool:
         """Whether users reach the site over https."""
         return bool(self.default_host_url and self.default_host_url.startswith("https://"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from oc.od.settings.containers import ListOf
 from oc.od.settings.declaration import Kind, Place, option
@@ -78,26 +78,9 @@ class MongodbSettings:
         since="3.4",
     )
 
-    def url_for(self, database: str) -> str:
-        """The URL of one database: `<url>/<database>?authSource=<database>&<param>`.
-
-        A path in the configured URL is replaced; query parameters of the configured URL win over `param`, and a
-        configured `authSource` wins over the database name.
-        """
-        parts = _split(self.url)
-        query: dict[str, str] = {"authSource": database}
-        query.update(parse_qsl(self.param, keep_blank_values=True))
-        query.update(parse_qsl(parts.query, keep_blank_values=True))
-        return urlunsplit((parts.scheme, parts.netloc, f"/{database}", urlencode(query), ""))
-
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """(host, port) of every server named in the URL, for reachability checks."""
         return mongodb_hosts(self.url)
-
-    def public_url(self) -> str:
-        """The URL without its account, fit for logs."""
-        parts = _split(self.url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @dataclasses.dataclass(frozen=True)
