@@ -68,7 +68,7 @@ class Composer:
             self.webhooks,
             authorized_key,
         )
-        self.applications = Applications(settings, orchestrator, apps, accounting, fail_login)
+        self.applications = Applications(settings, orchestrator, apps, accounting, fail_login, sharecache)
         self.garbage = GarbageCollector(settings, orchestrator, accounting, self.endings, sharecache)
         self.sweeps = OrphanSweeps(settings, orchestrator, sharecache)
         self.administration = Administration(orchestrator, self.applications, accounting, self.endings)

@@ -11,13 +11,16 @@ from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity
 from oc.od.accounting import Accounting
 from oc.od.apps import ApplicationCatalogue
+from oc.od.composer.launchlock import LaunchLock
 from oc.od.orchestrator import ApplicationInstance, Desktop, NotOwnerError, Orchestrator
 from oc.od.orchestrator.applications import RunningApplication
 from oc.od.settings import Settings
+from oc.sharecache import ShareCache
 
 LISTED = ("Running", "Terminated", "Waiting", "Completed", "Succeeded", "Failed", "Error", "Terminating")
 PHASES = ("Running", "Terminated", "Waiting", "Completed", "Succeeded")
 STOP_SECONDS = 15.0
+START_SECONDS = 30.0
 
 
 class Applications:
@@ -30,12 +33,14 @@ class Applications:
         apps: ApplicationCatalogue,
         accounting: Accounting,
         fail_login: Callable[[str], None],
+        sharecache: ShareCache,
     ) -> None:
         self._settings = settings
         self._orchestrator = orchestrator
         self._apps = apps
         self._accounting = accounting
         self._fail_login = fail_login
+        self._lock = LaunchLock(sharecache, family="application")
 
     def run(self, identity: Identity, client: ClientInfo, image: str, args: str, timezone: str) -> dict[str, Any]:
         """Start the application that ``image`` names (id, name, launch, path, executable or MIME type) in the desktop.
@@ -46,12 +51,10 @@ class Applications:
         """
         desktop = self._desktop(identity)
         application = self._apps.find_for_user(identity.labels, image)
-        limit = self._settings.policies.max_app_counter
-        if limit is not None and self._orchestrator.running_count(desktop, identity) >= limit:
-            raise BadRequestError(f"the limit of {limit} running applications is reached")
-        instance: ApplicationInstance = self._orchestrator.run_application(
-            desktop, identity, application, client, args, timezone
-        )
+        with self._within_limit(desktop, identity):
+            instance: ApplicationInstance = self._orchestrator.run_application(
+                desktop, identity, application, client, args, timezone
+            )
         return {
             "container_id": instance.container_id,
             "state": instance.state,
@@ -60,6 +63,18 @@ class Applications:
             "icon": application.icon,
             "icondata": application.icondata,
         }
+
+    @contextmanager
+    def _within_limit(self, desktop: Desktop, identity: Identity) -> Iterator[None]:
+        """Count, then start, one application of a user after the other: the limit holds for clicks at once too."""
+        limit = self._settings.policies.max_app_counter
+        if limit is None:
+            yield
+            return
+        with self._lock.hold(identity, Deadline(START_SECONDS), lambda: False):
+            if self._orchestrator.running_count(desktop, identity) >= limit:
+                raise BadRequestError(f"the limit of {limit} running applications is reached")
+            yield
 
     def running(self, identity: Identity, phase: str | None = None) -> list[dict[str, Any]]:
         """The user's applications, of one ``phase`` or all. Raises 404 without a desktop, 400 for an unknown phase."""

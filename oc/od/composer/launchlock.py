@@ -26,7 +26,11 @@ class LaunchLock:
     still gives exactly one desktop.
     """
 
-    def __init__(self, cache: ShareCache, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, cache: ShareCache, sleep: Callable[[float], None] = time.sleep, *, family: str = "launch"
+    ) -> None:
+        """family: locks of another family do not wait on each other."""
+        self._family = family
         self._cache = cache
         self._sleep = sleep
         self._guard = threading.Lock()
@@ -39,7 +43,7 @@ class LaunchLock:
         progressed: asked while another replica holds the key; True (its desktop is there to be joined) ends the wait.
         Raises DeadlineExceededError when another thread of this process holds the lock until the deadline.
         """
-        key = f"launch:{identity.provider}:{identity.userid}"
+        key = f"{self._family}:{identity.provider}:{identity.userid}"
         with self._thread_lock(key, deadline):
             token = secrets.token_hex(8)
             mine = self._acquire(key, token, deadline, progressed)
