@@ -1,17 +1,16 @@
-"""The files a configuration names: are they there, can they be read, and the icons among them."""
+"""The files a configuration names: are they there, can they be read."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from oc.od.settings.declaration import Level, Problem
 from oc.od.settings.model import Settings
 
-MAX_ICON: Final = 256 * 1024
-"""Largest icon file (bytes)."""
+MAX_ICON: Final = 1024 * 1024
+"""Largest icon file (bytes), as oc.od.apps.icons reads it."""
 
 MAX_FILE: Final = 1024 * 1024
 
@@ -83,28 +82,16 @@ def _icons(settings: Settings) -> list[Problem]:
     problems: list[Problem] = []
     for name, entry in settings.dock.entries.items():
         icon = entry.get("icon")
-        reason = icon_data(settings, icon)[1] if isinstance(icon, str) else ""
+        if not isinstance(icon, str):
+            continue
+        if Path(icon).name != icon:
+            reason = f"{icon[:80]!r} is no plain file name"
+        else:
+            reason = _read(settings.base / settings.dock.img_path, icon, MAX_ICON)[1]
         if reason:
-            problems.append(Problem(f"dock.{name}.icon", f"{reason}, the entry is shown without icon", Level.WARNING))
+            text = f"{reason}, the entry is shown with the default icon"
+            problems.append(Problem(f"dock.{name}.icon", text, Level.WARNING))
     return problems
-
-
-def icon_data(settings: Settings, icon: str) -> tuple[str | None, str]:
-    """(base64 of an icon file of `dock.img_path`, "") or (None, why there is none)."""
-    if Path(icon).name != icon:
-        return None, f"{icon[:80]!r} is no plain file name"
-    content, reason = _read(settings.base / settings.dock.img_path, icon, MAX_ICON)
-    return (None, reason) if reason else (base64.b64encode(content).decode("ascii"), "")
-
-
-def dock_with_icons(settings: Settings) -> Mapping[str, dict[str, Any]]:
-    """The dock entries, each a fresh dict with `icondata` (base64, None when the file cannot be read)."""
-    entries: dict[str, dict[str, Any]] = {}
-    for name, entry in settings.dock.entries.items():
-        entries[name] = dict(entry)
-        if isinstance(entry.get("icon"), str):
-            entries[name]["icondata"] = icon_data(settings, entry["icon"])[0]
-    return entries
 
 
 def _logs(settings: Settings) -> list[Problem]:
