@@ -137,4 +137,4 @@ def realistic_options() -> dict[str, Any]:
 def desktop_exec_answers() -> list[dict[str, Any]]:
     """Answers that let an idle desktop container pass the product's readiness probes and usage readings."""
     probes = ["*supervisorctl status *", "*pidof *", "*wait-port*", "*healtz*", "*curl *"]
-    return [{"match": probe} for probe in probes]
+    return [*({"match": probe} for probe in probes), {"match": "*connectcount*", "output": "0\n"}]
