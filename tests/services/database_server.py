@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
+import threading
 
 import secantus.transactions
 from secantus import SecantusDBServer
@@ -21,6 +23,9 @@ if __name__ == "__main__":
         "127.0.0.1", port, storage, replica_set_name=replica_set, require_auth=sys.argv[4] == "yes"
     )
     server.start()
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())  # writes everything down
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     print(json.dumps({"port": server.address[1]}), flush=True)
-    server.wait()
+    stop.wait()
+    server._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts: the server would wait 2 s for it
+    server.stop()  # writes everything down
