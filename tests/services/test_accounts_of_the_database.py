@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pymongo
 import pytest
@@ -21,18 +21,21 @@ PASSWORD = "p@ss/w0rd"
 DATABASES = MongodbSettings().databases
 
 
-@pytest.fixture
-def guarded(own_database: Database) -> Database:
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A server that asks for accounts, with ``pyos`` in each database but ``image``."""
-    own_database.start()
-    with pymongo.MongoClient(own_database.url, replicaSet="rs0") as client:
-        for name in DATABASES:
-            if name != "image":
-                client[name].command("createUser", "pyos", pwd=PASSWORD, roles=[{"role": "readWrite", "db": name}])
-    own_database.stop()
-    own_database.require_auth = True
-    own_database.account = "pyos:p%40ss%2Fw0rd@"
-    return own_database.start()
+    server = Database(tmp_path_factory.mktemp("guarded")).start()
+    try:
+        with pymongo.MongoClient(server.url, replicaSet="rs0") as client:
+            for name in DATABASES:
+                if name != "image":
+                    client[name].command("createUser", "pyos", pwd=PASSWORD, roles=[{"role": "readWrite", "db": name}])
+        server.stop()
+        server.require_auth = True
+        server.account = "pyos:p%40ss%2Fw0rd@"
+        yield server.start()
+    finally:
+        server.stop()
 
 
 def test_each_database_is_used_with_the_account_it_holds(
@@ -43,7 +46,7 @@ def test_each_database_is_used_with_the_account_it_holds(
         if name != "image":
             assert datastore.set(name, "fry", "dock", [name])
             assert datastore.get(name, "fry", "dock") == [name]
-            assert datastore.list_collections(name) == ["fry"]
+            assert "fry" in datastore.list_collections(name)
             assert datastore.ping(name)
 
 
@@ -66,9 +69,12 @@ def test_a_database_without_the_account_is_unavailable(
 
 
 def test_a_wrong_password_is_unavailable_and_in_no_text(
-    guarded: Database, datastores: Callable[[Database], DataStore], caplog: pytest.LogCaptureFixture
+    guarded: Database,
+    datastores: Callable[[Database], DataStore],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    guarded.account = "pyos:hunter2hunter2@"
+    monkeypatch.setattr(guarded, "account", "pyos:hunter2hunter2@")
     datastore = datastores(guarded)
     with caplog.at_level(logging.DEBUG, logger="oc"), pytest.raises(UnavailableError) as refusal:
         datastore.get("profiles", "fry", "dock")
