@@ -31,6 +31,7 @@ FIRST = (
     "tests/session/test_make_run.py",
     "tests/devstack/test_stack.py",
     "tests/web/test_schemathesis.py",
+    "tests/web/test_route_matrix.py",
     "tests/web/test_every_route.py",
     "tests/services/",
     "tests/auth/external/",
