@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,24 @@ def replica_api(replica: Service) -> Iterator[Api]:
 @pytest.fixture
 def own_service(backends: Backends, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start a pyos of the test's own: ``own_service({"fail2ban": {...}}, environment={...})``."""
+    with starting(backends, tmp_path) as start:
+        yield start
+
+
+@contextmanager
+def starting(backends: Backends, directory: Path) -> Iterator[Callable[..., Service]]:
+    """Gives a function that starts services, with the overrides of od.config; they are stopped and removed after."""
     running: list[Service] = []
 
     def start(overrides: dict[str, Any] | None = None, **arguments: Any) -> Service:
-        service = Service(tmp_path / f"pyos{len(running)}", backends, overrides=overrides or {}, **arguments)
+        service = Service(directory / f"pyos{len(running)}", backends, overrides=overrides or {}, **arguments)
         running.append(service)
         service.start()
         return service
 
-    yield start
-    for service in running:
-        service.stop()
-        shutil.rmtree(service.directory, ignore_errors=True)
+    try:
+        yield start
+    finally:
+        for service in running:
+            service.stop()
+            shutil.rmtree(service.directory, ignore_errors=True)

@@ -105,14 +105,8 @@ def invalid_object(kind: str, group: str, name: str, errors: list[FieldError]) -
     """422 Invalid with one cause a field error."""
     texts = list(dict.fromkeys(error.text() for error in errors))
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    details: Object = {}
-    if name:
-        details["name"] = name
-    if group:
-        details["group"] = group
-    if kind:
-        details["kind"] = kind
-    details["causes"] = [{"reason": e.reason, "message": e.message, "field": e.field} for e in errors]
+    causes = [{"reason": e.reason, "message": e.message, "field": e.field} for e in errors]
+    details = {**_details(name, group, kind), "causes": causes}
     message = f'{qualified_kind(kind, group)} "{name}" is invalid: {joined}'
     return ApiError(422, "Invalid", message, details)
 

@@ -29,7 +29,7 @@ from tests.od.orchestrator.support import (
 from tests.od.orchestrator.test_applications import application
 from tests.waiting import eventually
 
-from .conftest import Records
+from .conftest import HOME_CLAIM, Records
 
 Make = Callable[..., Any]
 
@@ -313,16 +313,10 @@ def test_bad_parameters_are_refused(expirein: int, node: str) -> None:
 def test_a_claim_goes_with_a_collected_desktop_where_configured(
     make_orchestrator: Make, make_collector: Make, admin: ClusterAdmin, somebody: Make
 ) -> None:
-    template = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "home-{{ userid }}"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
-    }
     configured = settings_with(
         image="example/idle:1",
         desktop__homedirectorytype="persistentVolumeClaim",
-        desktop__persistentvolumeclaim=template,
+        desktop__persistentvolumeclaim=HOME_CLAIM,
         desktop__removepersistentvolumeclaim=True,
     )
     orchestrator = make_orchestrator(configured)

@@ -28,6 +28,7 @@ from tests.od.orchestrator.support import (
     settings_with,
 )
 from tests.od.orchestrator.test_applications import application
+
 from tests.support import Api
 from tests.waiting import eventually
 
@@ -53,6 +54,8 @@ def kill(admin: ClusterAdmin, desktop: Desktop) -> None:
 def test_secrets_and_application_pods_without_a_desktop_go_when_they_are_old(
     orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
 ) -> None:
+
+from .conftest import HOME_CLAIM
     desktop = launch(orchestrator, login)
     app = application(containerengine="pod_application")
     orchestrator.run_application(desktop, login.identity, app, CLIENT)
@@ -170,16 +173,10 @@ def test_secrets_that_are_not_ours_are_left_alone(orchestrator: Orchestrator, ad
 def test_a_claim_without_a_desktop_goes_only_where_claims_go_with_desktops(
     make_orchestrator: Make, login: Login, admin: ClusterAdmin, removed: bool
 ) -> None:
-    template = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "home-{{ userid }}"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
-    }
     orchestrator = make_orchestrator(
         settings_with(
             desktop__homedirectorytype="persistentVolumeClaim",
-            desktop__persistentvolumeclaim=template,
+            desktop__persistentvolumeclaim=HOME_CLAIM,
             desktop__removepersistentvolumeclaim=removed,
         )
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from devstack.cluster.node.options import desktop_exec_answers
 from devstack.service import Backends, Service
 from devstack.stack import Stack
-from tests.conftest import stack_backends
+from tests.conftest import stack_backends, starting
 from tests.peers import samba
 from tests.support import Api
 
@@ -78,14 +77,5 @@ def ad_api(ad_service: Service, inside: None) -> Iterator[Api]:
 @pytest.fixture
 def start_service(ad_backends: Backends, inside: None, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start a pyos of the test's own in the namespaces."""
-    running: list[Service] = []
-
-    def start(overrides: dict[str, Any]) -> Service:
-        service = Service(tmp_path / f"pyos{len(running)}", ad_backends, overrides=overrides)
-        running.append(service)
-        service.start()
-        return service
-
-    yield start
-    for service in running:
-        service.stop()
+    with starting(ad_backends, tmp_path) as start:
+        yield start
