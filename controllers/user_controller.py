@@ -34,7 +34,7 @@ class UserController(BaseController):
     def getlocation(self, call: Call, body: object) -> dict[str, Any]:
         """Where the caller's address and the service's public address are."""
         locator = self.services.locatorPublicInternet
-        server = self.settings.server.geolocation_ipaddr or "127.0.0.1"
+        server = self.services.site_address.get()
         sites = self.services.locatorPrivateActiveDirectory
         address = call.client.ipaddr
         user = sites.locate(address, call.identity.domain) if sites is not None else None

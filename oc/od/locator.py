@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import geoip2.database
 import geoip2.errors
@@ -14,6 +18,10 @@ import maxminddb
 
 logger = logging.getLogger(__name__)
 
+LOOPBACK = "127.0.0.1"
+RESOLVE_SECONDS = 2.0
+RESOLVED_SECONDS = 600.0
+FAILED_SECONDS = 60.0
 UNKNOWN: Mapping[str, object] = {
     "site": None,
     "subnet": None,
@@ -84,6 +92,54 @@ class PublicLocator:
         for reader in (self._city, self._asn):
             if reader is not None:
                 reader.close()
+
+
+class ServerAddress:
+    """The public address of this site: configured, else that of the host in its URL, else the loopback address.
+
+    A name is looked up at the first question and again after ten minutes (one minute when it failed). Nobody waits for
+    a resolver for more than two seconds. Thread-safe. clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        configured: str | None,
+        url: str | None,
+        resolve: Callable[[str], str] = socket.gethostbyname,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._configured = configured
+        self._host = urlsplit(url).hostname if url else None
+        self._resolve = resolve
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: str | None = None
+        self._until = float("-inf")
+
+    def get(self) -> str:
+        """The address as text."""
+        if self._configured is not None or self._host is None:
+            return self._configured or LOOPBACK
+        with self._lock:
+            if self._clock() >= self._until:
+                # Set first: while one asks the resolver, the others take what is known.
+                self._until = self._clock() + FAILED_SECONDS
+                asking = threading.Thread(target=self._ask, args=(self._host,), name="resolve-site", daemon=True)
+                asking.start()
+            else:
+                asking = None
+        if asking is not None:
+            asking.join(RESOLVE_SECONDS)
+        return self._known or LOOPBACK
+
+    def _ask(self, host: str) -> None:
+        try:
+            found = self._resolve(host)
+        except (OSError, UnicodeError) as error:
+            logger.warning("the host of default_host_url cannot be looked up: %s", error)
+            return
+        with self._lock:
+            self._known, self._until = found, self._clock() + RESOLVED_SECONDS
 
 
 def is_public(address: str) -> bool:

@@ -28,7 +28,7 @@ from oc.od.history import History
 from oc.od.internaldns import InternalDns, make_internal_dns
 from oc.od.keymanager import KeyManager
 from oc.od.kuberneteswatcher import KubernetesWatcher
-from oc.od.locator import PublicLocator
+from oc.od.locator import PublicLocator, ServerAddress
 from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Orchestrator
 from oc.od.reachability import unknown_hosts
@@ -75,6 +75,7 @@ class ODServices:
     composer: Composer
     kuberneteswatcher: KubernetesWatcher
     locatorPublicInternet: PublicLocator  # noqa: N815 - the names operators and controllers know
+    site_address: ServerAddress
     locatorPrivateActiveDirectory: ActiveDirectorySites  # noqa: N815
     internaldns: InternalDns | None
     keymanager: KeyManager
@@ -126,6 +127,9 @@ class ODServices:
         self.fail2ban = self.fail2ban or Fail2Ban(self.datastore, settings.fail2ban)
         self.locatorPublicInternet = self.locatorPublicInternet or PublicLocator(
             directory / settings.geoip.city_database, directory / settings.geoip.asn_database
+        )
+        self.site_address = self.site_address or ServerAddress(
+            settings.server.geolocation_ipaddr, settings.http.default_host_url
         )
         self.asnumber = self.asnumber or AsNumber(
             directory / settings.geoip.ipasn_database, self.locatorPublicInternet.autonomous_system

@@ -99,10 +99,12 @@ class Api:
             self.services.accounting.metrics.request(label, method if method in _METHODS else "other", status, seconds)
 
     def count_refusal(self, error: BaseException | None) -> None:
-        """Count a request refused because of a ban or of a header."""
+        """Count a request refused because of a ban, a header or its parameters."""
         reason = next((reason for kind, reason in _REFUSALS.items() if isinstance(error, kind)), None)
         if reason is not None and self.services.accounting is not None:
             self.services.accounting.metrics.refused(reason)
+        if isinstance(error, BadRequestError) and self.services.accounting is not None:
+            self.services.accounting.increment("api", "bad_parameters")
 
     def find(self, segments: tuple[str, ...]) -> tuple[Mount, tuple[str, ...]]:
         """The controller of a URL and the segments below it. Raises ODResourceNotFoundError."""

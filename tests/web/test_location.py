@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from oc.od.locator import UNKNOWN, PublicLocator, is_public
+from oc.od.locator import LOOPBACK, UNKNOWN, PublicLocator, ServerAddress, is_public
 
 PARIS = "81.2.69.160"
 
@@ -88,3 +88,49 @@ def test_no_address_makes_a_look_up_fail(databases, text):
     locator = PublicLocator(Path("/absent"), databases[1])
     assert locator.locate(text)["ipAddr"] == text
     assert isinstance(is_public(text), bool)
+
+
+# --- the site itself --------------------------------------------------------------------------------------------------
+
+
+class Resolver:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answer: str | None = "203.0.113.80"
+
+    def __call__(self, host: str) -> str:
+        self.asked.append(host)
+        if self.answer is None:
+            raise OSError("no such host")
+        return self.answer
+
+
+def test_a_configured_address_is_taken_without_a_look_up():
+    resolver = Resolver()
+    assert ServerAddress("198.51.100.1", "https://desktop.example.org", resolver).get() == "198.51.100.1"
+    assert resolver.asked == []
+
+
+def test_without_address_and_url_it_is_the_loopback_address():
+    assert ServerAddress(None, None, Resolver()).get() == LOOPBACK
+
+
+def test_the_host_of_the_url_is_looked_up_once_in_ten_minutes():
+    resolver, now = Resolver(), [0.0]
+    site = ServerAddress(None, "https://desktop.example.org:8443/x", resolver, lambda: now[0])
+    assert [site.get(), site.get()] == ["203.0.113.80"] * 2
+    assert resolver.asked == ["desktop.example.org"]
+    now[0], resolver.answer = 601.0, "203.0.113.81"
+    assert site.get() == "203.0.113.81"
+
+
+def test_a_failed_look_up_is_repeated_after_a_minute_and_keeps_what_was_known():
+    resolver, now = Resolver(), [0.0]
+    resolver.answer = None
+    site = ServerAddress(None, "https://desktop.example.org", resolver, lambda: now[0])
+    assert [site.get(), site.get()] == [LOOPBACK] * 2
+    assert len(resolver.asked) == 1
+    now[0], resolver.answer = 61.0, "203.0.113.80"
+    assert site.get() == "203.0.113.80"
+    now[0], resolver.answer = 700.0, None
+    assert site.get() == "203.0.113.80"

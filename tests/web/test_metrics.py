@@ -174,3 +174,11 @@ def test_a_whole_session_shows_in_the_scrape(api: Api):
         (sample.labels["verb"], sample.labels["resource"], sample.labels["code"]) for sample in calls
     }
     assert found["pyos_watch_age_seconds"].samples
+
+
+def test_refused_parameters_are_counted():
+    services = make_services(accounting=Accounting(), fail2ban=RecordingBans())
+    with serving(package=controllers, services=services) as client:
+        client.request("POST", "/API/core/getkeyinfo", b"{", {"Content-Type": "application/json"})
+        client.get("/API/nowhere")
+    assert services.accounting.snapshot()["api"]["bad_parameters"] == 1
