@@ -28,9 +28,10 @@ from tests.od.orchestrator.support import (
     settings_with,
 )
 from tests.od.orchestrator.test_applications import application
-
 from tests.support import Api
 from tests.waiting import eventually
+
+from .conftest import HOME_CLAIM
 
 Make = Callable[..., Any]
 HOUR = timedelta(hours=1)
@@ -54,8 +55,6 @@ def kill(admin: ClusterAdmin, desktop: Desktop) -> None:
 def test_secrets_and_application_pods_without_a_desktop_go_when_they_are_old(
     orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
 ) -> None:
-
-from .conftest import HOME_CLAIM
     desktop = launch(orchestrator, login)
     app = application(containerengine="pod_application")
     orchestrator.run_application(desktop, login.identity, app, CLIENT)
