@@ -147,6 +147,17 @@ class ApiRequest(Request):  # type: ignore[misc]  # CherryPy has no types
         except cherrypy.HTTPError as error:
             raise FrameworkError(str(error._message or ""), status=int(error.code)) from error
 
+    def process_headers(self) -> None:
+        """Headers as they came. CherryPy would decode ``=?charset?..?=`` of RFC 2047, which HTTP does not have: a
+        header could then hold what no header may hold.
+        """
+        for name, value in self.header_list:
+            self.headers[name.title()] = value.strip()
+        host = dict.get(self.headers, "Host")
+        if host is None and self.protocol >= (1, 1):
+            raise BadRequestError("HTTP/1.1 requires a 'Host' request header.")
+        self.base = f"{self.scheme}://{host or self.local.name or self.local.ip}"
+
     def process_query_string(self) -> None:
         """The dispatcher decodes the query: an undecodable one is 400 here, not 404."""
 
@@ -227,13 +238,19 @@ class _Handler:
             has_body = exchange.call.method in METHODS_WITH_BODY
             arguments.append(typed_body(route, exchange.document if has_body else {}))
         if route.lane:
-            with exchange.api.lanes[route.lane].enter():
+            with exchange.api.lanes[route.lane].enter(_who(exchange.call)):
                 value = endpoint.handler(*arguments, **parameters)
         else:
             value = endpoint.handler(*arguments, **parameters)
         extra = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"} if route.no_cache else {}
         exchange.reply = finish(value, envelope=route.envelope)
         return _send(exchange.reply, {**extra, **exchange.call.response_headers})
+
+
+def _who(call: Call) -> str:
+    """Whose place in a lane it is; operators and people who log in are nobody in particular."""
+    identity = call.optional_identity
+    return f"{identity.provider}/{identity.userid}" if identity is not None else ""
 
 
 def _route_of(exchange: Exchange) -> Any:

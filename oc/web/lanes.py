@@ -14,9 +14,15 @@ from types import MappingProxyType
 
 from oc.errors import UnavailableError
 
+INSIDE, WAITING = 0, 1
+
 
 class Lane:
-    """At most ``size`` callers inside, at most ``queue`` waiting, each for at most ``patience`` seconds."""
+    """At most ``size`` callers inside, at most ``queue`` waiting, each for at most ``patience`` seconds.
+
+    Nobody may have it all: one user gets three quarters of the places inside and seven eighths of all. Who clicks
+    more often than that waits, and is refused, while others go on.
+    """
 
     def __init__(self, name: str, size: int, queue: int, patience: float = 60.0, retry_after: int = 5) -> None:
         self.name = name
@@ -26,6 +32,7 @@ class Lane:
         self._retry_after = retry_after
         self._inside = 0
         self._waiting = 0
+        self._of_user: dict[str, list[int]] = {}
         self._condition = threading.Condition()
 
     @property
@@ -40,31 +47,50 @@ class Lane:
             return self._inside, self._waiting
 
     @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Hold a place. Raises UnavailableError (503) when the lane and its queue are full, or patience ends."""
-        self._acquire()
+    def enter(self, user: str = "") -> Iterator[None]:
+        """Hold a place. ``user``: who wants it, empty for nobody in particular.
+
+        Raises UnavailableError (503) when the lane and its queue are full, or patience ends.
+        """
+        with self._condition:
+            counts = self._of_user.setdefault(user, [0, 0]) if user else [0, 0]
+            try:
+                if not self._is_free(counts, user):
+                    self._wait(counts, user)
+            except BaseException:
+                self._forget(user)
+                raise
+            self._inside += 1
+            counts[INSIDE] += 1
         try:
             yield
         finally:
             with self._condition:
                 self._inside -= 1
-                self._condition.notify()
+                counts[INSIDE] -= 1
+                self._forget(user)
+                # One waiting may be over its share while the next is not.
+                self._condition.notify_all()
 
-    def _acquire(self) -> None:
-        with self._condition:
-            if self._inside >= self.size:
-                self._wait()
-            self._inside += 1
+    def _is_free(self, counts: list[int], user: str) -> bool:
+        return self._inside < self.size and (not user or counts[INSIDE] < max(1, self.size * 3 // 4))
 
-    def _wait(self) -> None:
-        if self._waiting >= self.queue:
+    def _wait(self, counts: list[int], user: str) -> None:
+        over = bool(user) and sum(counts) >= max(1, self.capacity * 7 // 8)
+        if self._waiting >= self.queue or over:
             raise self._full()
         self._waiting += 1
+        counts[WAITING] += 1
         try:
-            if not self._condition.wait_for(lambda: self._inside < self.size, self._patience):
+            if not self._condition.wait_for(lambda: self._is_free(counts, user), self._patience):
                 raise self._full()
         finally:
             self._waiting -= 1
+            counts[WAITING] -= 1
+
+    def _forget(self, user: str) -> None:
+        if user and not any(self._of_user[user]):
+            del self._of_user[user]
 
     def _full(self) -> UnavailableError:
         return UnavailableError("the service is busy, please try again", retry_after=self._retry_after)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from typing import Any
 
 import cherrypy
+from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection
 from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
@@ -15,6 +17,18 @@ from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 from oc.od.settings import Settings
 from oc.web.answers import JSON_TYPE, encode
 from oc.web.exposing import LARGE_MAX_BODY
+from oc.web.wire import (
+    ANSWER_SECONDS,
+    BODY_BYTES_A_SECOND,
+    BODY_SECONDS,
+    HEAD_SECONDS,
+    StrictHeaderReader,
+    TimedReader,
+    TimedSocket,
+    TimedWriter,
+    Waiting,
+    framing_error,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +36,66 @@ logger = logging.getLogger(__name__)
 SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
 MAX_HEADERS = 128 * 1024
 SOCKET_TIMEOUT = 10
+SHORT_SECONDS = 2.0
+PROTOCOLS = (b"HTTP/1.0", b"HTTP/1.1")
+CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 
 
 class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has no types
-    """A request that cheroot refuses before the application sees it gets the error JSON too."""
+    """A request that cheroot refuses before the application sees it gets the error JSON too.
+
+    What a proxy in front could read in another way is refused: see oc.web.wire.
+    """
+
+    header_reader = StrictHeaderReader()
+
+    def parse_request(self) -> None:
+        self.conn.begin(HEAD_SECONDS)
+        super().parse_request()
+
+    def read_request_line(self) -> bool:
+        try:
+            known: bool = super().read_request_line()
+        except ValueError:
+            self.simple_response("400 Bad Request", "Malformed Request-URI")
+            return False
+        if known and (self.request_protocol not in PROTOCOLS or CONTROL.search(self.uri)):
+            self.simple_response("400 Bad Request", "Malformed Request-Line")
+            return False
+        return known
+
+    def read_request_headers(self) -> bool:
+        known: bool = super().read_request_headers()
+        problem = framing_error(self.inheaders, self.request_protocol) if known else None
+        if problem is not None:
+            self.simple_response("400 Bad Request", problem)
+            return False
+        if self.chunked_read:
+            # What a handler leaves unread of the chunks would be read as the next request.
+            self.close_connection = True
+        return known
+
+    def respond(self) -> None:
+        length = int(self.inheaders.get(b"Content-Length", 0))
+        self.conn.begin(BODY_SECONDS + length / BODY_BYTES_A_SECOND)
+        super().respond()
+
+    def send_headers(self) -> None:
+        self._drop_rest()
+        self.conn.begin(ANSWER_SECONDS)
+        super().send_headers()
+
+    def _drop_rest(self) -> None:
+        """Read what is left of the body, piece by piece: at once it would take as much memory."""
+        if self.close_connection or self.chunked_read:
+            return
+        try:
+            while self.rfile.remaining and self.rfile.read(64 * 1024):
+                pass
+        except OSError:
+            self.close_connection = True
+        else:
+            self.close_connection = self.close_connection or self.rfile.remaining > 0
 
     def simple_response(self, status: Any, msg: str = "") -> None:
         text = str(status)
@@ -36,6 +106,7 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.close_connection = True
+        self.conn.begin(SHORT_SECONDS)
         try:
             self.conn.wfile.write(head.encode("iso-8859-1", "replace") + body)
         except OSError:
@@ -47,6 +118,18 @@ class JsonConnection(HTTPConnection):
     """Connections of this server only; cheroot's own class stays as it is."""
 
     RequestHandlerClass = JsonHTTPRequest
+
+    def __init__(self, server: Any, sock: Any, makefile: Any = MakeFile) -> None:
+        super().__init__(server, sock, makefile)
+        waiting = getattr(server, "waiting", None) or Waiting(1)
+        self._timed = [TimedSocket(sock, mode, waiting, server.timeout) for mode in ("rb", "wb")]
+        self.rfile = TimedReader(self._timed[0], self.rbufsize)
+        self.wfile = TimedWriter(self._timed[1], self.wbufsize)
+
+    def begin(self, seconds: float) -> None:
+        """From now on the client has ``seconds`` to send, and to take, what is under way."""
+        for raw in self._timed:
+            raw.begin(seconds)
 
 
 class BoundedPool(ThreadPool):
@@ -75,6 +158,7 @@ class ApiServer(CPWSGIServer):  # type: ignore[misc]
     def __init__(self, server_adapter: Any = cherrypy.server) -> None:
         super().__init__(server_adapter)
         self.ConnectionClass = JsonConnection
+        self.waiting = Waiting(server_adapter.thread_pool)
         self.requests = BoundedPool(self, min=server_adapter.thread_pool, max=server_adapter.thread_pool)
 
 

@@ -97,3 +97,42 @@ def test_the_server_has_a_thread_for_every_place_and_for_short_requests(thread_p
     lanes = default_lanes(thread_pool)
     assert pool_size(thread_pool, lanes) == thread_pool + sum(lane.size + lane.queue for lane in lanes.values())
     assert set(lanes) == {"launch", "login", "work"}
+
+
+def test_one_user_leaves_places_to_others():
+    """A page that launches again and again, while its desktop hangs, must not keep everybody else out."""
+    lane = Lane("x", size=4, queue=4, patience=10)
+    go_on, inside = threading.Event(), threading.Semaphore(0)
+
+    def click(user: str) -> str:
+        with lane.enter(user):
+            inside.release()
+            assert go_on.wait(20)
+        return user
+
+    with ThreadPoolExecutor(8) as pool:
+        clicks = [pool.submit(click, "fry") for _ in range(7)]
+        until(lambda: lane.load == (3, 4))
+        with pytest.raises(UnavailableError), lane.enter("fry"):
+            raise AssertionError("more than the share was let in")
+        for _ in range(3):
+            assert inside.acquire(timeout=10)
+        other = pool.submit(click, "leela")
+        try:
+            assert inside.acquire(timeout=10)
+            assert lane.load == (4, 4)
+        finally:
+            go_on.set()
+        assert other.result(20) == "leela"
+        assert [one.result(20) for one in clicks] == ["fry"] * 7
+    assert lane.load == (0, 0)
+
+
+def test_a_lane_forgets_who_has_left():
+    lane = Lane("x", size=1, queue=0)
+    for number in range(100):
+        with lane.enter(f"user{number}"):
+            pass
+        with lane.enter("somebody"), pytest.raises(UnavailableError), lane.enter(f"user{number}"):
+            raise AssertionError("two were let in")
+    assert not lane._of_user

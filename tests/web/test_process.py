@@ -165,7 +165,6 @@ def test_a_running_request_finishes_before_the_stop(own_service: Start):
         answer = request.result(30)
         assert answer.status_code == 200
         assert answer.json()["status"] == 200
-        api.post("auth/logout")
     assert process.wait(20) == 0
 
 

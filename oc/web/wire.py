@@ -1,0 +1,177 @@
+"""Reading requests from the socket: strictly (RFC 9112), and in bounded time.
+
+A proxy in front and this server must agree where a request ends, or one user's bytes become another's request. What
+proxies read differently (two lengths, a length beside chunks, blanks before a colon) is therefore refused here, where
+cheroot takes a guess. And a client that sends a byte every few seconds must not keep a thread.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from cheroot.makefile import StreamReader, StreamWriter
+from cheroot.server import HeaderReader
+
+MAX_HEADERS: Final = 200
+HEAD_SECONDS: Final = 20.0
+"""For a request line and its headers."""
+
+HASTY_SECONDS: Final = 2.0
+"""For the same, and for a body, while many clients are being waited for."""
+
+BODY_SECONDS: Final = 30.0
+BODY_BYTES_A_SECOND: Final = 64 * 1024
+"""A body of n bytes may take BODY_SECONDS + n / BODY_BYTES_A_SECOND."""
+
+ANSWER_SECONDS: Final = 60.0
+
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_BLANKS: Final = b" \t"
+#: Repeated, nobody knows which one counts.
+_ONCE: Final = frozenset(
+    {b"Host", b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Abcauthorization", b"Authorization"}
+    | {b"X-Api-Key"}
+)
+#: Several lines are one list.
+_LISTS: Final = frozenset({b"Accept", b"Accept-Language", b"Connection", b"Te", b"Via", b"X-Forwarded-For"})
+
+
+class StrictHeaderReader(HeaderReader):
+    """Reads the header lines of a request. Names with ``_`` are dropped: in WSGI they would look like those with ``-``.
+
+    Folded lines are joined by a blank (nginx sends client certificates so).
+    """
+
+    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+        """Fill ``hdict``. Raises ValueError with a text for the client, cheroot's MaxSizeExceeded."""
+        headers: dict[bytes, bytes] = {} if hdict is None else hdict
+        name = b""
+        for _ in range(MAX_HEADERS + 1):
+            line = rfile.readline()
+            if line == b"\r\n":
+                return headers
+            if not line.endswith(b"\r\n"):
+                raise ValueError("header lines must end with CRLF")
+            if _CONTROL.search(line[:-2]):
+                raise ValueError("a header holds a control character")
+            if line[:1] in (b" ", b"\t"):
+                if not name:
+                    raise ValueError("the first header line is folded")
+                headers[name] = headers.get(name, b"") + b" " + line.strip()
+                continue
+            raw, colon, value = line[:-2].partition(b":")
+            if not colon or not _NAME.fullmatch(raw):
+                raise ValueError("illegal header line")
+            name = raw.title()
+            _add(headers, name, value.strip(_BLANKS))
+            if b"_" in name:
+                del headers[name]
+        raise ValueError("too many headers")
+
+
+def _add(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    known = headers.get(name)
+    if known is None:
+        headers[name] = value
+    elif name in _ONCE:
+        raise ValueError(f"repeated header {name.decode('ascii')}")
+    elif name in _LISTS:
+        headers[name] = known + b", " + value
+    else:
+        headers[name] = known + b"; " + value if name == b"Cookie" else value
+
+
+def framing_error(headers: dict[bytes, bytes], protocol: bytes) -> str | None:
+    """Why nobody can tell for sure where the request ends; None when everybody can."""
+    length = headers.get(b"Content-Length")
+    if length is not None and not (length.isdigit() and len(length) < 19):
+        return "invalid Content-Length"
+    if b"Transfer-Encoding" in headers:
+        if length is not None:
+            return "both Content-Length and Transfer-Encoding"
+        if protocol != b"HTTP/1.1":
+            return "Transfer-Encoding needs HTTP/1.1"
+    return None
+
+
+class Waiting:
+    """How many worker threads wait for bytes of clients, and how much patience that leaves. Thread-safe."""
+
+    def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """threads: of the server; a quarter of them may wait patiently."""
+        self.clock = clock
+        self._patient = max(1, threads // 4)
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def enter(self) -> bool:
+        """Begin to wait; whether there are few enough to be patient."""
+        with self._lock:
+            self._waiting += 1
+            return self._waiting <= self._patient
+
+    def leave(self) -> None:
+        """End what ``enter`` began."""
+        with self._lock:
+            self._waiting -= 1
+
+
+class TimedSocket(socket.SocketIO):
+    """The bytes of a connection; reading and writing raise TimeoutError when the time given by ``begin`` is over.
+
+    idle: seconds a client may be silent at most.
+    """
+
+    def __init__(self, sock: socket.socket, mode: Any, waiting: Waiting, idle: float) -> None:
+        super().__init__(sock, mode)
+        self._socket = sock
+        self._waiting = waiting
+        self._idle = idle
+        self._began = waiting.clock()
+        self._seconds = HEAD_SECONDS
+
+    def begin(self, seconds: float) -> None:
+        """From now on everything must be done within ``seconds``."""
+        self._began, self._seconds = self._waiting.clock(), seconds
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See io.RawIOBase."""
+        patient = self._waiting.enter()
+        try:
+            self._limit(self._seconds if patient else min(self._seconds, HASTY_SECONDS))
+            return super().readinto(buffer)
+        finally:
+            self._waiting.leave()
+
+    def write(self, data: Any) -> int | None:
+        """See io.RawIOBase."""
+        self._limit(self._seconds)
+        return super().write(data)
+
+    def _limit(self, seconds: float) -> None:
+        left = self._began + seconds - self._waiting.clock()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(min(left, self._idle))
+
+
+class TimedReader(StreamReader):
+    """cheroot's reader on a TimedSocket."""
+
+    def __init__(self, raw: TimedSocket, size: int) -> None:
+        super(StreamReader, self).__init__(raw, size)
+        self.bytes_read = 0
+
+
+class TimedWriter(StreamWriter):
+    """cheroot's writer on a TimedSocket."""
+
+    def __init__(self, raw: TimedSocket, size: int) -> None:
+        super(StreamWriter, self).__init__(raw, size)
+        self.bytes_written = 0

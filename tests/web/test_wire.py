@@ -1,0 +1,258 @@
+"""Requests as bytes: what a proxy could read in another way is refused, and nobody keeps a thread by waiting."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from oc.od.base_controller import BaseController
+from oc.web import Call, expose
+from oc.web.wire import HASTY_SECONDS, HEAD_SECONDS, TimedReader, TimedSocket, Waiting, framing_error
+
+from .harness import Client, serving
+
+JSON = "Content-Type: application/json\r\n"
+
+
+class EchoController(BaseController):
+    """Says what arrived."""
+
+    @expose(body=dict, envelope=False)
+    def body(self, call: Call, body: dict[str, Any]) -> object:
+        return {"body": body}
+
+    @expose(methods=("GET",), envelope=False)
+    def header(self, call: Call) -> object:
+        return {"value": call.headers.get("X-Echo"), "forwarded": call.headers.get("X-Forwarded-For")}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with serving(EchoController(None)) as running:
+        yield running
+
+
+def exchange(client: Client, text: str | bytes) -> list[tuple[int, Any]]:
+    """Status and JSON of every answer until the server closes; the request must make it close."""
+    data = text if isinstance(text, bytes) else text.encode("latin-1")
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+    answers = []
+    for part in re.split(rb"HTTP/1\.1 (?=\d{3} )", received)[1:]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        answers.append((int(head[:3]), json.loads(body) if body.startswith(b"{") else body))
+    return answers
+
+
+def post(headers: str, body: str = "{}") -> str:
+    return f"POST /API/echo/body HTTP/1.1\r\nHost: x\r\n{JSON}{headers}\r\n{body}"
+
+
+def get(headers: str = "", target: str = "/API/echo/header", protocol: str = "HTTP/1.1") -> str:
+    return f"GET {target} {protocol}\r\nHost: x\r\n{headers}\r\n"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Content-Length: 2\r\nContent-Length: 2\r\n",
+        "Content-Length: 2\r\nContent-Length: 0\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: +2\r\n",
+        "Content-Length: 1_0\r\n",
+        "Content-Length: 2, 2\r\n",
+        "Content-Length : 2\r\n",
+        "Content-Length\t: 2\r\n",
+        "Content-Length: 2\r\nHost: y\r\n",
+        "Content-Length: 2\r\nX-Api-Key: a\r\nx-api-key: b\r\n",
+        "Content-Length: 2\r\nABCAuthorization: Bearer a\r\nabcauthorization: Bearer b\r\n",
+        "Content-Length: 2\r\nX-Echo: a\0b\r\n",
+        "Content-Length: 2\r\nX-Echo: a\rb\r\n",
+        "Content-Length: 2\r\nX-Echo: \x1b[31m\r\n",
+        "Content-Length: 2\r\n: nameless\r\n",
+        "Content-Length: 2\r\nno colon\r\n",
+        "Content-Length: 2\r\nX Echo: a\r\n",
+        "Content-Length: 2\n",
+        "Content-Length: 2\r\n" + "".join(f"X-{number}: a\r\n" for number in range(300)),
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_is_refused_and_the_connection_closed(
+    client: Client, headers: str
+) -> None:
+    ((status, document),) = exchange(client, post(headers) + get())
+    assert status == 400
+    assert document["status"] == 400
+    assert document["message"]
+
+
+@pytest.mark.parametrize(
+    "target", ["//[/API/echo/header", "http://[::1/API", "/API/a\0b", "/API/a\x1b[31m", "/API/a\rb", "/API/a\tb"]
+)
+def test_a_target_that_is_none_is_400_not_500(client: Client, target: str) -> None:
+    assert [status for status, _ in exchange(client, get(target=target))] == [400]
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/01.1", "HTTP/1.01", "HTTP/1.-1", "HTTP/1.1x", "HTTP/0.9"])
+def test_an_odd_protocol_version_is_refused(client: Client, protocol: str) -> None:
+    ((status, _),) = exchange(client, get(protocol=protocol))
+    assert status in (400, 505)
+
+
+def test_what_is_left_of_chunks_is_never_read_as_a_request(client: Client) -> None:
+    """The size of a chunk with its extension can look like a request line."""
+    chunks = "Transfer-Encoding: chunked\r\n\r\n0ABC; /API/healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = exchange(client, f"DELETE /API/echo/body HTTP/1.1\r\nHost: x\r\n{chunks}")
+    assert [status for status, _ in answers] == [405]
+
+
+def test_chunked_bodies_are_read(client: Client) -> None:
+    answers = exchange(client, post("Transfer-Encoding: chunked\r\n", '7\r\n{"a":1}\r\n0\r\n\r\n'))
+    assert answers == [(200, {"body": {"a": 1}})]
+
+
+def test_the_body_of_a_refused_request_is_not_the_next_request(client: Client) -> None:
+    hidden = get()
+    first = f"DELETE /API/echo/body HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n\r\n{hidden}"
+    answers = exchange(client, first + get("X-Echo: second\r\n"))
+    assert [status for status, _ in answers] == [405, 200]
+    assert answers[1][1]["value"] == "second"
+
+
+@pytest.mark.parametrize("value", ["=?utf-8?b?DQpYLUV2aWw6IDE=?=", "=?nope?b?AAAA?=", "=?utf-8?b?/////w==?="])
+def test_headers_are_taken_as_they_are(client: Client, value: str) -> None:
+    """Not decoded by the rules of mail, which would bring line ends in, or fail."""
+    ((status, document),) = exchange(client, get(f"X-Echo: {value}\r\n"))
+    assert status == 200
+    assert document["value"] == value
+
+
+def test_folded_lines_are_joined(client: Client) -> None:
+    ((_, document),) = exchange(client, get("X-Echo: one\r\n\ttwo\r\n three\r\n"))
+    assert document["value"] == "one two three"
+
+
+def test_several_forwarded_headers_are_one_list(client: Client) -> None:
+    ((_, document),) = exchange(client, get("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n"))
+    assert document["forwarded"] == "192.0.2.1, 192.0.2.2"
+
+
+def test_underscores_are_no_hyphens(client: Client) -> None:
+    ((_, document),) = exchange(client, get("X_Echo: evil\r\nX_Forwarded_For: 192.0.2.1\r\n"))
+    assert document == {"value": None, "forwarded": None}
+
+
+def test_a_request_without_host_is_400(client: Client) -> None:
+    ((status, document),) = exchange(client, "GET /API/echo/header HTTP/1.1\r\n\r\n")
+    assert (status, document["status"]) == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("headers", "protocol", "acceptable"),
+    [
+        ({}, b"HTTP/1.1", True),
+        ({b"Content-Length": b"0"}, b"HTTP/1.0", True),
+        ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.1", True),
+        ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.0", False),
+        ({b"Content-Length": b"-1"}, b"HTTP/1.1", False),
+        ({b"Content-Length": b""}, b"HTTP/1.1", False),
+        ({b"Content-Length": b"9" * 30}, b"HTTP/1.1", False),
+    ],
+)
+def test_where_a_request_ends_must_be_certain(headers: dict[bytes, bytes], protocol: bytes, acceptable: bool) -> None:
+    assert (framing_error(headers, protocol) is None) == acceptable
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def wire() -> Iterator[SimpleNamespace]:
+    """Both ends of a connection, and the clock the server's end reads."""
+    clock = Clock()
+    ours, theirs = socket.socketpair()
+    waiting = Waiting(4, clock)
+    raw = TimedSocket(ours, "rb", waiting, idle=5)
+    reader = TimedReader(raw, 8192)
+    yield SimpleNamespace(clock=clock, raw=raw, reader=reader, theirs=theirs, ours=ours, waiting=waiting)
+    ours.close()
+    theirs.close()
+
+
+def test_a_byte_now_and_then_does_not_extend_the_time_for_a_request(wire: SimpleNamespace) -> None:
+    wire.raw.begin(HEAD_SECONDS)
+    for _ in range(int(HEAD_SECONDS) // 4):
+        wire.theirs.sendall(b"x")
+        assert wire.reader.read(1) == b"x"
+        wire.clock.now += 4
+    wire.theirs.sendall(b"x")
+    with pytest.raises(TimeoutError):
+        wire.reader.read(1)
+
+
+def test_the_next_request_of_a_connection_has_its_own_time(wire: SimpleNamespace) -> None:
+    wire.raw.begin(HEAD_SECONDS)
+    wire.clock.now += 3600
+    wire.raw.begin(HEAD_SECONDS)
+    wire.theirs.sendall(b"x")
+    assert wire.reader.read(1) == b"x"
+
+
+def test_while_many_are_waited_for_nobody_is_waited_for_long(wire: SimpleNamespace) -> None:
+    wire.raw.begin(HEAD_SECONDS)
+    wire.clock.now += HASTY_SECONDS + 1
+    wire.theirs.sendall(b"xy")
+    assert wire.reader.raw.read(1) == b"x"
+    assert wire.waiting.enter()
+    with pytest.raises(TimeoutError):
+        wire.reader.raw.read(1)
+    wire.waiting.leave()
+    assert wire.reader.raw.read(1) == b"y"
+
+
+def test_an_answer_nobody_takes_is_given_up(wire: SimpleNamespace) -> None:
+    writer = TimedSocket(wire.ours, "wb", wire.waiting, idle=0.05)
+    writer.begin(1)
+    with pytest.raises(TimeoutError):
+        deque(iter(lambda: writer.write(b"x" * 65536), None), maxlen=0)
+    wire.clock.now += 2
+    with pytest.raises(TimeoutError):
+        writer.write(b"x")
+
+
+def test_a_slow_client_is_told_so_and_others_are_served_meanwhile(client: Client) -> None:
+    """Every thread but one is kept by a request that never ends; the server has four."""
+    go_on = threading.Event()
+
+    def half(_: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", client.port), timeout=20) as sock:
+            sock.sendall(b"GET /API/healthz HTTP/1.1\r\nHost:")
+            go_on.wait(20)
+            sock.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: sock.recv(65536), b""))
+
+    with ThreadPoolExecutor(3) as pool:
+        halves = [pool.submit(half, number) for number in range(3)]
+        try:
+            assert client.get("/API/healthz").body == b"OK"
+        finally:
+            go_on.set()
+        assert all(one.result(20).startswith(b"HTTP/1.1 400") for one in halves)
