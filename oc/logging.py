@@ -10,6 +10,7 @@ import contextlib
 import logging
 import logging.config
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ FALLBACK_FORMAT = (
 )
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 _BOOTSTRAP_NAME = "pyos-bootstrap"
+#: Control characters, separators of lines, marks that turn the direction of text, halves of surrogate pairs.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 #: Libraries whose DEBUG records hold what they carry: documents, tokens, passwords, bodies.
 TALKATIVE = ("pymongo", "oauthlib", "requests_oauthlib", "ldap3", "kubernetes", "urllib3", "websocket", "pymemcache")
 
@@ -68,7 +72,11 @@ def log_context(userid: str, ipaddr: str) -> Iterator[None]:
 
 
 class OdContextFilter(logging.Filter):
-    """Adds ``nodename``, ``hostname``, ``userid`` and ``ipaddr`` to each record. Rejects none, never raises or logs."""
+    """Adds ``nodename``, ``hostname``, ``userid`` and ``ipaddr`` to each record. Rejects none, never raises or logs.
+
+    Control characters in a message are escaped: what users and servers said must not make lines of its own, nor
+    colours. CherryPy's own records keep their lines, they are stacks.
+    """
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name)
@@ -82,7 +90,19 @@ class OdContextFilter(logging.Filter):
         record.hostname = self._hostname
         record.userid = context.userid
         record.ipaddr = context.ipaddr
+        _escape(record)
         return True
+
+
+def _escape(record: logging.LogRecord) -> None:
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError, KeyError, IndexError):
+        return  # the handler reports a record whose arguments do not fit
+    unsafe = _UNSAFE_BUT_LINES if record.name.startswith("cherrypy.error") else _UNSAFE
+    if unsafe.search(text):
+        record.msg = unsafe.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
+        record.args = ()
 
 
 def bootstrap_logging() -> None:

@@ -347,3 +347,38 @@ def test_libraries_never_log_what_passes_through_them(name, capsys):
     assert "secret document" not in out
     assert "the server is away" in out
     assert "detail of ours" in out
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "fry\n2026-05-05 12:00:00 node [INFO   ] login of leela",
+            "fry\\n2026-05-05 12:00:00 node [INFO   ] login of leela",
+        ),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("a\rb\tc\x00", "a\\rb\\tc\\x00"),
+        (
+            "csi \x9b31m, line \u2028, turned \u202e, half \ud800",
+            "csi \\x9b31m, line \\u2028, turned \\u202e, half \\ud800",
+        ),
+        ("Zo\u00eb \U0001f680 100 %s", "Zo\u00eb \U0001f680 100 %s"),
+    ],
+)
+def test_what_users_say_stays_in_one_line_without_colours(said: str, shown: str):
+    record = logging.LogRecord("oc.test", logging.INFO, __file__, 1, "login of %s refused", (said,), None)
+    assert OdContextFilter().filter(record) is True
+    assert record.getMessage() == f"login of {shown} refused"
+
+
+def test_stacks_of_cherrypy_keep_their_lines():
+    record = logging.LogRecord("cherrypy.error", logging.ERROR, __file__, 1, "ENGINE\nTraceback\n\x1b[1m", None, None)
+    OdContextFilter().filter(record)
+    assert record.getMessage() == "ENGINE\nTraceback\n\\x1b[1m"
+
+
+def test_a_record_whose_arguments_do_not_fit_is_left_to_the_handler():
+    record = logging.LogRecord("oc.test", logging.INFO, __file__, 1, "%s %s", ("one",), None)
+    assert OdContextFilter().filter(record) is True
+    with pytest.raises(TypeError):
+        record.getMessage()
