@@ -133,8 +133,8 @@ class Orchestrator:
             executor.shutdown(wait=False, cancel_futures=True)
 
     def wait_synced(self, seconds: float) -> bool:
-        """Wait for the first list of pods."""
-        return self._pods.synced.wait(seconds)
+        """Wait for the first lists of pods and of events; False when they take longer than ``seconds`` each."""
+        return all(reflector.synced.wait(seconds) for reflector in (self._pods, self._said))
 
     @property
     def watch_age(self) -> float | None:
