@@ -63,7 +63,7 @@ def parse_image(item: object, namespace: str) -> Application:
     labels = Values(image.labels, identifier, "oc.")
     cmd, args = _command(image.config, labels)
     path = labels.text("path")
-    program = posixpath.basename(cmd[0]) if cmd else None
+    program = _program(cmd)
     name = labels.text("name") or program
     if not name:
         raise UnusableImageError("it has no name and no command")
@@ -177,6 +177,12 @@ def _command(config: Mapping[str, Any], labels: Values) -> tuple[tuple[str, ...]
         return None, None
     args = labels.text("args")
     return command, (args,) if args is not None else text_list(labels.raw("args"))
+
+
+def _program(cmd: tuple[str, ...] | None) -> str | None:
+    """What the command starts, None when that is no usable name."""
+    name = plain_text(posixpath.basename(cmd[0])) if cmd else None
+    return name if name and name.strip() else None
 
 
 def _named(item: object) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oc.od.apps.inspect import UnusableImageError, parse_image, read_image
@@ -283,6 +283,8 @@ def test_no_json_makes_the_reader_crash(item: object) -> None:
     cmd=st.lists(st.text(max_size=5), max_size=2) | JSON,
     crictl=st.booleans(),
 )
+@example(tags=["x:1"], labels={}, cmd=[" "], crictl=False)
+@example(tags=["x:1"], labels={}, cmd=["/bin/ "], crictl=True)
 def test_whatever_the_labels_hold_the_record_can_be_stored_and_read_again(
     tags: object, labels: dict[str, object], cmd: object, crictl: bool
 ) -> None:
