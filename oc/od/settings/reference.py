@@ -26,6 +26,7 @@ TITLES: Final = {
     "auth": "Login",
     "fail2ban": "Bans",
     "mongodb": "MongoDB",
+    "history": "History",
     "memcached": "memcached",
     "kubernetes": "Kubernetes",
     "executeclasses": "Execute classes",
