@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 import requests
 
@@ -14,7 +16,7 @@ from devstack.service import Service
 from devstack.stack import Stack
 from tests.conftest import stack_backends
 
-from .document import Operation, operations
+from .document import Operation, operations, product_document
 from .matrix import CALLERS, World, measure, page
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "routes.md"
@@ -49,6 +51,17 @@ def is_well_formed(operation: Operation, caller: str, answer: requests.Response)
     assert answer.status_code < 500, where
     if answer.status_code >= 400 and answer.headers["Content-Type"].startswith("application/json"):
         assert answer.json()["status"] == answer.status_code, where
+    if answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/json"):
+        validator = jsonschema.Draft202012Validator(described(operation))
+        errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer.json())]
+        assert not errors, f"{where}\n{errors}"
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    """The schema that the API document has for the answer of an operation."""
+    document = product_document()
+    content = document["paths"][operation.path][operation.method.lower()]["responses"]["200"]["content"]
+    return {**content["application/json"]["schema"], "components": document["components"]}
 
 
 def answers(table: Table, caller: str, **traits: str) -> dict[str, int]:
