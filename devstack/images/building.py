@@ -1,0 +1,143 @@
+"""Building with buildah, as root, in a storage of its own; nothing is written to the machine's container storage."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+PROGRAMS: Final = ("buildah", "mmdebstrap", "runc")
+BASE_IMAGE: Final = "localhost/pyos-base:check"
+NTLM_IMAGE: Final = "localhost/pyos-ntlm:check"
+PYOS_IMAGE: Final = "localhost/pyos:check"
+HOST_CA: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+BUILD_SECONDS: Final = 1800.0
+STEP_SECONDS: Final = 300.0
+
+
+class ImageError(RuntimeError):
+    """A build or a run failed; the text ends with what the program said last."""
+
+
+def missing() -> str:
+    """Why images cannot be built here; empty when they can."""
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        return "building images here needs Linux and root"
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    return f"not installed: {', '.join(absent)}" if absent else ""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """``state``: directory for storage, base and logs. Safe to be used again: finished bases are kept."""
+
+    state: Path
+
+    def build(self, arguments: Mapping[str, str], mirror: Path | None = None) -> None:
+        """Build Dockerfile.ubuntu on the stand-in bases as PYOS_IMAGE. Raises ImageError.
+
+        arguments: build arguments. mirror: directory that the build sees as file:///mirror/ (for the databases).
+        """
+        self.state.mkdir(parents=True, exist_ok=True)
+        self._prepare()
+        self._base()
+        self._ntlm()
+        bases = {"BASE_IMAGE": BASE_IMAGE, "NTLM_IMAGE": NTLM_IMAGE}
+        options = [f"--build-arg={key}={value}" for key, value in {**bases, **arguments}.items()]
+        if mirror is not None:
+            options.append(f"--volume={mirror}:/mirror:ro")
+        self._build(ROOT / "Dockerfile.ubuntu", PYOS_IMAGE, ROOT, options)
+
+    def inspect(self, image: str = PYOS_IMAGE) -> dict[str, Any]:
+        """The image's configuration: User, Cmd, Labels, Healthcheck, Env."""
+        document = json.loads(self.buildah("inspect", "--type=image", image))
+        config: dict[str, Any] = document["Docker"]["config"]
+        return config
+
+    def unpack(self, image: str = PYOS_IMAGE) -> tuple[str, Path]:
+        """A working container of the image: (its name, its root directory). ``discard`` it afterwards."""
+        name = self.buildah("from", "--pull-never", image).strip()
+        return name, Path(self.buildah("mount", name).strip())
+
+    def discard(self, name: str) -> None:
+        """Remove a working container."""
+        self.buildah("rm", name)
+
+    def buildah(self, *arguments: str, seconds: float = STEP_SECONDS) -> str:
+        """What buildah printed. Raises ImageError."""
+        return run(["buildah", *arguments], {"CONTAINERS_STORAGE_CONF": str(self.state / "storage.conf")}, seconds)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+    def _prepare(self) -> None:
+        storage = {"driver": "overlay", "runroot": str(self.state / "run"), "graphroot": str(self.state / "storage")}
+        lines = ["[storage]", *(f'{key} = "{value}"' for key, value in storage.items())]
+        (self.state / "storage.conf").write_text("\n".join(lines) + "\n")
+        # pip in the build trusts what this machine trusts: a registry may be behind a company's proxy
+        (self.state / "pip.conf").write_text("[global]\ncert = /run/host-ca.pem\n")
+
+    def _base(self) -> None:
+        if self._has(BASE_IMAGE):
+            return
+        archive = self.state / "base.tar"
+        if not archive.exists():
+            part = archive.with_suffix(".part.tar")
+            codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+            options = ["--variant=minbase", "--include=ca-certificates"]
+            run(["mmdebstrap", *options, codename, str(part)], {}, BUILD_SECONDS)
+            part.replace(archive)
+        recipe = self._recipe("base", "FROM scratch\nADD base.tar /\n")
+        self._build(recipe, BASE_IMAGE, self.state, [])
+
+    def _ntlm(self) -> None:
+        if self._has(NTLM_IMAGE):
+            return
+        fetch = "mkdir /dist && cd /dist && apt-get update -qq && apt-get download -qq winbind"
+        self._build(self._recipe("ntlm", f"FROM {BASE_IMAGE}\nRUN {fetch}\n"), NTLM_IMAGE, self.state, [])
+
+    def _has(self, image: str) -> bool:
+        return bool(self.buildah("images", "--quiet", "--filter", f"reference={image}").strip())
+
+    def _recipe(self, name: str, text: str) -> Path:
+        recipe = self.state / f"Containerfile.{name}"
+        recipe.write_text(text)
+        # the context is the state directory: only the archive may be read from it
+        recipe.with_name(f"{recipe.name}.ignore").write_text("*\n!base.tar\n")
+        return recipe
+
+    def _build(self, recipe: Path, tag: str, context: Path, options: Sequence[str]) -> None:
+        common = ["--format=docker", "--layers=false", "--isolation=chroot", "--network=host", "--pull-never"]
+        if recipe.parent == self.state:
+            common.append(f"--ignorefile={recipe}.ignore")
+        if HOST_CA.exists():
+            common.append(f"--volume={HOST_CA}:/run/host-ca.pem:ro")
+            common.append(f"--volume={self.state / 'pip.conf'}:/etc/pip.conf:ro")
+        self.buildah(
+            "build", *common, *options, f"--tag={tag}", f"--file={recipe}", str(context), seconds=BUILD_SECONDS
+        )
+
+
+def run(argv: Sequence[str], environment: Mapping[str, str], seconds: float) -> str:
+    """The output of a program. Raises ImageError with the end of what it said when it fails or takes too long."""
+    try:
+        done = subprocess.run(
+            argv,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ImageError(f"{argv[0]} {argv[1]}: no end after {seconds:.0f} s") from error
+    if done.returncode != 0:
+        raise ImageError(f"{argv[0]} {argv[1]}: status {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
