@@ -21,13 +21,14 @@ INTERNAL = re.compile(
 
 @dataclass(frozen=True)
 class Call:
-    """One kind of call that an operation makes."""
+    """One kind of call that an operation makes; of several, the one after ``before`` others."""
 
     verb: str
     resource: str
+    before: int = 0
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
+        return f"{self.verb} {self.resource}" + (f" no {self.before + 1}" if self.before else "")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ PASSING = (TOO_MANY, BROKEN, AWAY, UNHEARD, UNANSWERED, LATE_ERROR)
 
 def strike(admin: ClusterAdmin, call: Call, trouble: Trouble, count: int | None = 1) -> None:
     """Order the fault for the next ``count`` calls of pyos, None: for all."""
+    if call.before:
+        admin.fault(verb=call.verb, resource=call.resource, user=PYOS, count=call.before)
     admin.fault(verb=call.verb, resource=call.resource, user=PYOS, count=count, **trouble.rule)
 
 

@@ -17,6 +17,10 @@ from oc.sharecache import ShareCache
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+KEY_SECONDS = 5.0
+"""Longest wait for the key of another replica. A launch that lives has its pod, which ends the wait, sooner; the key of
+a replica that died stands for minutes, and nothing depends on it.
+"""
 
 
 class LaunchLock:
@@ -55,16 +59,17 @@ class LaunchLock:
 
     def _acquire(self, key: str, token: str, deadline: Deadline, progressed: Callable[[], bool]) -> bool:
         ttl = int(deadline.remaining()) + 60
+        patience = deadline.sub(min(KEY_SECONDS, deadline.remaining() / 4))
         while True:
             added = self._cache.add(key, token, ttl)
             if added is None:
                 return False
             if added:
                 return True
-            if progressed() or deadline.expired:
-                logger.info("another replica is launching this user's desktop: joining it")
+            if progressed() or patience.expired:
+                logger.info("another replica is launching this user's desktop, or died doing it: going on")
                 return False
-            self._sleep(min(_POLL_SECONDS * (0.5 + random.random()), max(deadline.remaining(), 0.01)))
+            self._sleep(min(_POLL_SECONDS * (0.5 + random.random()), max(patience.remaining(), 0.01)))
 
     @contextlib.contextmanager
     def _thread_lock(self, key: str, deadline: Deadline) -> Iterator[None]:

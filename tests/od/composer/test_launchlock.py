@@ -114,3 +114,28 @@ def test_a_thread_that_waits_to_its_deadline_is_told_so() -> None:
 
         with pytest.raises(DeadlineExceededError):
             pool.submit(launch).result(10)
+
+
+def test_the_key_of_a_replica_that_died_costs_a_launch_a_part_of_its_time_only() -> None:
+    cache, clock = LocalCache(), Clock()
+    assert cache.add("launch:planet:fry", "of a dead replica", 360)
+    deadline = Deadline(300, clock)
+    with LaunchLock(cache, sleep=clock.sleep).hold(FRY, deadline, never):
+        assert deadline.remaining() > 290
+    hurried = Deadline(2, clock)
+    with LaunchLock(cache, sleep=clock.sleep).hold(FRY, hurried, never):
+        assert hurried.remaining() > 1
+    assert cache.get("launch:planet:fry") == "of a dead replica"
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
