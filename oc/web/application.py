@@ -28,9 +28,9 @@ from oc.web.call import Call
 from oc.web.clients import client_info
 from oc.web.discovery import discover
 from oc.web.errors import FrameworkError, answer_error
-from oc.web.exposing import METHODS_WITH_BODY, routes_of
+from oc.web.exposing import METHODS_WITH_BODY, Route, routes_of
 from oc.web.guards import TOKEN_HEADER, Guard, NoBans, SpoofedHeaderError
-from oc.web.lanes import Lane, default_lanes
+from oc.web.lanes import SHORT, Lane, default_lanes
 from oc.web.openapi import openapi_document
 from oc.web.policy import KeyThrottle, check_policy
 from oc.web.routing import Endpoint, Match, RouteTree, split_path
@@ -237,14 +237,22 @@ class _Handler:
         if route.body is not None:
             has_body = exchange.call.method in METHODS_WITH_BODY
             arguments.append(typed_body(route, exchange.document if has_body else {}))
-        if route.lane:
-            with exchange.api.lanes[route.lane].enter(_who(exchange.call)):
+        lane = _lane_of(route, exchange.api.lanes)
+        if lane is not None:
+            with lane.enter(_who(exchange.call)):
                 value = endpoint.handler(*arguments, **parameters)
         else:
             value = endpoint.handler(*arguments, **parameters)
         extra = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"} if route.no_cache else {}
         exchange.reply = finish(value, envelope=route.envelope)
         return _send(exchange.reply, {**extra, **exchange.call.response_headers})
+
+
+def _lane_of(route: Route, lanes: Mapping[str, Lane]) -> Lane | None:
+    """The lane a route declares; of the others those that anybody may call, which touch no service, need none."""
+    if route.lane:
+        return lanes[route.lane]
+    return lanes.get(SHORT) if route.auth != "none" else None
 
 
 def _who(call: Call) -> str:

@@ -2,7 +2,7 @@
 
 The HTTP server gives each request a thread. A lane admits ``size`` requests at once and lets ``queue`` more wait, each
 holding its thread; whatever comes on top is refused at once. The server is given ``server.thread_pool`` threads for
-short requests plus one thread for each place in a lane, so a short request always finds a thread.
+requests outside the lanes plus one thread for each place in a lane: those, liveness above all, always find a thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from types import MappingProxyType
 from oc.errors import UnavailableError
 
 INSIDE, WAITING = 0, 1
+SHORT = "short"
+"""The lane of routes that name none but ask who is calling: when what they read hangs, so do they."""
 
 
 class Lane:
@@ -104,12 +106,14 @@ def default_lanes(thread_pool: int) -> Mapping[str, Lane]:
 
     launch: desktops and applications, which block for minutes while the cluster works: 4 x running, 4 x waiting.
     login: directories and authorization servers, which may block for seconds. work: operators' long requests.
+    short: everything else of users and operators, short as long as database and cluster answer.
     """
     short = max(1, thread_pool)
     lanes = (
         Lane("launch", 4 * short, 4 * short),
         Lane("login", 2 * short, 2 * short, patience=20.0),
         Lane("work", short, short),
+        Lane(SHORT, 4 * short, 4 * short, patience=5.0),
     )
     return MappingProxyType({lane.name: lane for lane in lanes})
 

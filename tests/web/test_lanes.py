@@ -68,6 +68,38 @@ def test_a_place_is_given_back_after_a_failure():
     assert lane.load == (0, 0)
 
 
+class HangingController(BaseController):
+    """A short request whose database does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.go_on = threading.Event()
+        self.inside = threading.Semaphore(0)
+
+    @expose(auth="optional", body=dict)
+    def read(self, call: Call, body: dict[str, Any]) -> object:
+        self.inside.release()
+        assert self.go_on.wait(20)
+        return "read"
+
+
+def test_healthz_answers_while_short_requests_hang():
+    hanging = HangingController()
+    lanes = {"short": Lane("short", size=2, queue=1, patience=20)}
+    with serving(hanging, lanes=lanes, threads=pool_size(1, lanes)) as client, ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(client.post, "/API/hanging/read", {}) for _ in range(3)]
+        try:
+            for _ in range(2):
+                assert hanging.inside.acquire(timeout=10)
+            until(lambda: lanes["short"].load == (2, 1))
+            assert client.get("/API/healthz").body == b"OK"
+            assert client.get("/API/version").status == 200
+            assert client.post("/API/hanging/read", {}).status == 503
+        finally:
+            hanging.go_on.set()
+        assert [answer.result(20).json["result"] for answer in running] == ["read"] * 3
+
+
 def test_who_waits_gets_the_place_that_becomes_free():
     lane = Lane("x", size=1, queue=1, patience=10)
     entered = threading.Event()
@@ -96,7 +128,7 @@ def test_patience_ends():
 def test_the_server_has_a_thread_for_every_place_and_for_short_requests(thread_pool):
     lanes = default_lanes(thread_pool)
     assert pool_size(thread_pool, lanes) == thread_pool + sum(lane.size + lane.queue for lane in lanes.values())
-    assert set(lanes) == {"launch", "login", "work"}
+    assert set(lanes) == {"launch", "login", "work", "short"}
 
 
 def test_one_user_leaves_places_to_others():
