@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devstack.children import die_with_parent
 from oc.auth.directory.library import LDAPExceptionError, ldap3
 
 from .certificates import write_certificates
@@ -143,7 +144,9 @@ def running(directory: Path, shared: Path) -> Iterator[DomainController]:
     log = directory / "samba.log"
     command = f"exec samba -i -M single --debug-stdout -s {domain}/etc/smb.conf"
     with log.open("wb") as output:
-        process = subprocess.Popen(_inside(directory, command), stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            _inside(directory, command), stdout=output, stderr=subprocess.STDOUT, preexec_fn=die_with_parent
+        )
     namespaces: Namespaces | None = None
     try:
         wait_for((directory / "entered").exists, process, log)
