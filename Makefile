@@ -8,7 +8,7 @@ STATE  ?= .devstack
 # Parallel test processes; the suite is written for any number.
 JOBS   ?= 2
 
-.PHONY: help run test lint format bench conformance check-config docs clean
+.PHONY: help run test lint format bench conformance check-config image-check deploy-check docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,6 +56,13 @@ docs: $(VENV)/.installed ## write the generated pages of docs/ anew
 
 check-config: $(VENV)/.installed ## check od.config, or FILE=path
 	$(BIN)/python od.py --check-config $(FILE)
+
+image-check: $(VENV)/.installed peers-images ## build the Ubuntu image on a base made here, run one session with it (root, Linux)
+	$(BIN)/python -m devstack.images build $(STATE)/images
+	PYOS_IMAGE_STATE=$(abspath $(STATE))/images $(BIN)/python -m pytest tests/images -n 0
+
+deploy-check: $(VENV)/.installed peers-run ## check deploy/ against Kubernetes 1.29 to 1.35, apply it to the development cluster
+	$(BIN)/python -m pytest tests/deploy -n 0
 
 clean: ## remove what run and test made, and the virtual environment
 	rm -rf $(VENV) $(STATE) logs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

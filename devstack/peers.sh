@@ -1,6 +1,6 @@
 #!/bin/sh
-# peers.sh build PYTHON|run|test: install what the virtual environment, `make run` or `make test` needs from Debian's
-# packages, when permitted.
+# peers.sh build PYTHON|run|test|images: install what the virtual environment, `make run`, `make test` or
+# `make image-check` needs from Debian's packages, when permitted.
 # Nothing here is needed to serve: without memcached a single replica keeps its cache in the process, and tests whose
 # program is missing are skipped and say so.
 set -u
@@ -12,6 +12,11 @@ if [ "${1:-}" = build ]; then # pyasn is compiled
   "$2" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 else
   command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+fi
+if [ "${1:-}" = images ]; then # build and run container images without a registry
+  for program in buildah mmdebstrap runc; do
+    command -v $program >/dev/null 2>&1 || missing="$missing $program"
+  done
 fi
 if [ "${1:-test}" = test ]; then
 { command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"

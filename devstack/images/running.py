@@ -116,7 +116,8 @@ class Container:
         }
 
     def _volumes(self) -> list[dict[str, Any]]:
-        empty = ["nosuid", "nodev", "noexec", "mode=1777"]
+        user, _, group = str(self.config["User"]).partition(":")
+        empty = ["nosuid", "nodev", "noexec", "mode=0770", f"uid={user}", f"gid={group or user}"]
         return [
             *({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": empty} for path in self.writable),
             *(
