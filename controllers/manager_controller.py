@@ -7,6 +7,7 @@ from controllers.manager_datastore import DatastoreRoutes
 from controllers.manager_desktops import DesktopRoutes
 from controllers.manager_garbage import GarbageRoutes
 from controllers.manager_images import ImageRoutes
+from controllers.manager_rules import RuleRoutes
 from controllers.manager_sites import SiteRoutes
 from controllers.schemas import Echo, Health
 from oc.od.base_controller import BaseController
@@ -18,7 +19,7 @@ HEALTHY = {"controler": "ManagerController", "status": "ok"}
 
 
 class ManagerController(
-    DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, SiteRoutes, BaseController
+    DesktopRoutes, GarbageRoutes, ImageRoutes, BanRoutes, DatastoreRoutes, RuleRoutes, SiteRoutes, BaseController
 ):
     """Every route here needs the policy of ``ManagerController``: address, then API key."""
 

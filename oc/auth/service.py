@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oc.auth.accounts import AccountDefaults, AccountTemplates, generic_account, local_account, posix_dict, safe_uid
+from oc.auth.explaining import ExplainedLogin, Question, builtin_labels, explain, login_context
 from oc.auth.external import Callback, ExternalLogins, LoginPage
 from oc.auth.labels import address_label
 from oc.auth.managers import Managers
@@ -24,6 +25,7 @@ from oc.auth.rules.geography import position
 from oc.errors import (
     AuthenticationDeniedError,
     AuthenticationError,
+    BadRequestError,
     BanAuthUserError,
     InvalidCredentialsError,
 )
@@ -133,6 +135,18 @@ class AuthService:
         request = LoginRequest(provider=returned.provider.name, features=returned.features)
         attempt = Attempt(client, grant=returned.grant)
         return self._attempt(returned.provider, attempt, request, lowered, self._execute_class(request))
+
+    def explain(self, question: Question, client: ClientInfo) -> ExplainedLogin:
+        """Which rules give which labels to a login, and why. ``client``: who asks, whose address is the default one.
+
+        Raises AuthenticationError for an unknown provider, BadRequestError for an address or a user that is none.
+        """
+        provider = self.managers.find(question.provider)
+        address = question.client_ip or client.ipaddr
+        if address_label(address) is None:
+            raise BadRequestError("client_ip is no address")
+        asnumber = question.asnumber or (self._asnumber(address) if self._asnumber else None)
+        return explain(provider, question, address, asnumber)
 
     def active_directories(self) -> list[ActiveDirectoryProvider]:
         """The providers that know the sites of a domain."""
@@ -276,22 +290,8 @@ class AuthService:
         headers: Mapping[str, str],
     ) -> dict[str, str]:
         asnumber = self._asnumber(client.ipaddr) if self._asnumber else None
-        context = RuleContext(
-            client_ip=client.ipaddr,
-            headers=headers,
-            roles=account.roles,
-            attributes=account.attributes,
-            geolocation=geolocation,
-            asnumber=asnumber,
-            member_of=account.member_of,
-        )
-        labels: dict[str, str] = {}
-        source = address_label(client.ipaddr)
-        if source:
-            labels["ipsource"] = source
-        if asnumber:
-            labels["asnumber"] = asnumber
-        return {**labels, **rule_labels(provider.rules, context)}
+        context = login_context(account, client.ipaddr, asnumber, geolocation, headers)
+        return {**builtin_labels(client.ipaddr, asnumber), **rule_labels(provider.rules, context)}
 
     def _local_account(self, provider: Provider, account: Account, posix: PosixAccount) -> dict[str, Any]:
         password = account.password if account.password is not None else provider.account_defaults.password

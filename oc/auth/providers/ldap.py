@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from oc.auth.accounts import account_from_mapping
@@ -16,7 +17,7 @@ from oc.auth.directory.groups import is_member, listed_groups, nested_groups
 from oc.auth.directory.posix import has_posix_account, posix_values
 from oc.auth.directory.servers import ServerAddress
 from oc.auth.directory.serviceaccount import Credentials, ServiceAccount
-from oc.auth.directory.session import Entry
+from oc.auth.directory.session import Entry, Session
 from oc.auth.directory.transport import DirectoryError, ServerFailedError
 from oc.auth.kerberos import Kerberos
 from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError, read_keys
@@ -123,6 +124,31 @@ class LdapProvider(Provider):
             return
         with method.open(login, password, deadline) as user:
             yield self.describe(user, login, password)
+
+    @contextmanager
+    def look_up(self, login: str) -> Iterator[Account]:
+        """What the service account reads of a user who shows no password.
+
+        Raises AuthenticationError, also when there is no service account, or not exactly one such user.
+        """
+        service = self.service_account
+        if service is None:
+            raise AuthenticationError("the provider has no service account", doing="look up a user")
+        users, deadline = self._users, self._directory.deadline()
+
+        def read(session: Session) -> tuple[Entry, Account]:
+            found = session.search(users.base, users.filter_for(login), users.scope, users.attributes, limit=2)
+            if len(found) != 1:
+                raise AuthenticationError("the user is not in the directory", doing="look up a user")
+            return found[0], self.describe(Authenticated(session, found[0]), login, None)
+
+        entry, account = service.run(read, deadline)
+
+        def is_member(group: str) -> bool:
+            # the connection is somebody else's by now
+            return service.run(lambda session: self.is_member(Authenticated(session, entry), group), deadline)
+
+        yield replace(account, member_of=is_member)
 
     def _bare_account(self, login: str, password: str) -> Account:
         """What is known of a user when the directory is not read."""

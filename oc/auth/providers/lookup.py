@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, ClassVar
 
-from oc.auth.directory.binding import Authenticated
-from oc.auth.directory.session import Entry, Session
 from oc.auth.providers.activedirectory import ActiveDirectoryProvider
 from oc.auth.providers.base import Account, Attempt, Provider, ProviderContext, ProviderError, read_keys
 from oc.auth.providers.implicit import AnonymousProvider, ImplicitKeys, check_asserted
@@ -39,31 +36,11 @@ class LookupProvider(ActiveDirectoryProvider):
 
     @contextmanager
     def open(self, attempt: Attempt) -> Iterator[Account]:
-        if not attempt.asserted or self.service_account is None:
+        if not attempt.asserted:
             raise AuthenticationError("authentication provider accepts no direct login", doing="look up a user")
-        login = attempt.asserted
-        check_asserted(login)
-
-        def look_up(session: Session) -> tuple[Entry, Account]:
-            entry = self._only_entry(session, login)
-            return entry, self.describe(Authenticated(session, entry), login, None)
-
-        service, deadline = self.service_account, self._directory.deadline()
-        entry, account = service.run(look_up, deadline)
-
-        def is_member(group: str) -> bool:
-            # the connection is somebody else's by now
-            return service.run(lambda session: self.is_member(Authenticated(session, entry), group), deadline)
-
-        yield replace(account, member_of=is_member)
-
-    def _only_entry(self, session: Session, login: str) -> Entry:
-        """Raises AuthenticationError when there is none, or more than one."""
-        users = self._users
-        found = session.search(users.base, users.filter_for(login), users.scope, users.attributes, limit=2)
-        if len(found) != 1:
-            raise AuthenticationError("the user is not in the directory", doing="look up an asserted user")
-        return found[0]
+        check_asserted(attempt.asserted)
+        with self.look_up(attempt.asserted) as account:
+            yield account
 
 
 def make_implicit(name: str, given: Mapping[str, Any], context: ProviderContext) -> Provider:

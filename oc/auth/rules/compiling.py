@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from oc.auth.labels import is_label_key, is_reserved
@@ -19,14 +19,23 @@ DEFAULT_LOAD = "true"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """Holds when any of its tests gives ``expected``."""
+class ConfiguredTest:
+    """One test of a condition: its key and value in the configuration, and what they mean."""
 
-    tests: tuple[Test, ...]
+    key: str
+    value: Any = field(repr=False)
+    run: Test = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Holds when any of its tests gives ``expected``. A condition without ``expected`` has no tests: it never holds."""
+
+    tests: tuple[ConfiguredTest, ...]
     expected: bool
 
     def holds(self, context: RuleContext) -> bool:
-        return any(test(context) is self.expected for test in self.tests)
+        return any(test.run(context) is self.expected for test in self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,28 @@ def compile_rules(rules: Any, where: str) -> tuple[Rule, ...]:
         logger.error("%s: expected a dict of rules, they are ignored", where)
         return ()
     compiled: list[Rule] = []
+    for name, rule in _compiled(rules).items():
+        if isinstance(rule, Rule):
+            compiled.append(rule)
+        else:
+            logger.error("%s: rule %r gives no label: %s", where, name[:100], rule)
+    return tuple(compiled)
+
+
+def faults(rules: Any) -> dict[str, str]:
+    """Name of each rule that cannot be used -> why."""
+    compiled = _compiled(rules) if isinstance(rules, dict) else {}
+    return {name: str(rule) for name, rule in compiled.items() if isinstance(rule, RuleError)}
+
+
+def _compiled(rules: dict[Any, Any]) -> dict[str, Rule | RuleError]:
+    compiled: dict[str, Rule | RuleError] = {}
     for name, given in rules.items():
         try:
-            compiled.append(_rule(str(name), given))
+            compiled[str(name)] = _rule(str(name), given)
         except RuleError as error:
-            logger.error("%s: rule %r gives no label: %s", where, str(name)[:100], error)
-    return tuple(compiled)
+            compiled[str(name)] = error
+    return compiled
 
 
 def rule_labels(rules: Iterable[Rule], context: RuleContext) -> dict[str, str]:
@@ -99,7 +124,7 @@ def _condition(given: Any) -> Condition:
     if not isinstance(given, dict):
         raise RuleError("a condition is no dict")
     expected = given.get("expected")
-    tests = tuple(TESTS[key](value) for key, value in given.items() if key in TESTS)
+    tests = tuple(ConfiguredTest(key, value, TESTS[key](value)) for key, value in given.items() if key in TESTS)
     unknown = [str(key)[:50] for key in given if key not in TESTS and key != "expected"]
     if unknown:
         logger.warning("a condition holds unknown tests, they are ignored: %s", ", ".join(unknown))

@@ -180,6 +180,23 @@ def test_fry_gets_his_secrets_and_a_desktop_and_logout_takes_them_away(stack: St
     ] == []
 
 
+def test_an_operator_is_told_why_fry_has_his_labels_without_his_password(crew: Api) -> None:
+    found = crew.manager("POST", "explain", json={"provider": "crew", "userid": "fry"}).json()
+    assert (found["source"], found["userid"], found["permitted"]) == ("directory", "fry", True)
+    assert found["roles"] == [SHIP_CREW]
+    why = {rule["label"]: (rule["applies"], rule["conditions"][0]["tests"][0]["found"]) for rule in found["rules"]}
+    assert why == {"labeltrue": (True, None), "shipcrew": (True, [SHIP_CREW]), "adminstaff": (False, [])}
+    crew.login("crew", userid="fry", password="fry")
+    assert crew.result("auth/labels") == found["labels"]
+
+
+@pytest.mark.parametrize(("provider", "userid"), [("crew", "nibbler"), ("crew", "*"), ("away", "fry")])
+def test_a_user_who_cannot_be_looked_up_is_not_explained(crew: Api, provider: str, userid: str) -> None:
+    answer = crew.manager("POST", "explain", json={"provider": provider, "userid": userid})
+    assert answer.status_code == 400
+    assert ROOT_PASSWORD not in answer.text
+
+
 def test_a_changed_password_changes_the_hash(stack: Stack, crew: Api, slapd: Slapd) -> None:
     crew.login("crew", userid="bender", password="bender")
     before = secrets_of(stack, "bender")["localaccount"]["sha512"]
