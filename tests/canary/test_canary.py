@@ -208,6 +208,8 @@ def evidence(stack: Stack, backends: Backends, tmp_path_factory: pytest.TempPath
             documents = list(database_documents(stack))
             token = {"ABCAuthorization": f"Bearer {marked.values['refreshed token']}"}
             recorder.send("POST", "auth/logout", token, json={})
+            for collection in ("ipaddr", "login"):  # other tests use the same database
+                recorder.send("DELETE", f"manager/ban/{collection}", {"X-API-Key": api_key})
         yield Evidence(marked, recorder, service, service.log_path.read_text(), objects, documents, processes)
 
 

@@ -52,6 +52,9 @@ def headers(service: Service) -> Iterator[dict[str, str]]:
     with Api(service.url, service.api_key) as api:
         api.login()
         yield {"ABCAuthorization": f"Bearer {api.token}", "X-API-Key": service.api_key}
+        api.post("auth/logout")
+        for collection in ("ipaddr", "login"):
+            api.manager("DELETE", f"ban/{collection}")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
