@@ -11,7 +11,7 @@ from pathlib import Path
 from devstack.children import Child, ChildError, start_child
 
 PORT_ATTEMPTS = 5
-READY_SECONDS = 10.0
+READY_SECONDS = 60.0
 STATS_LIMIT_BYTES = 64 * 1024
 
 

@@ -26,7 +26,7 @@ DATABASES = ("image", "fail2ban", "loginHistory", "applications", "profiles", "d
 USER = "pyos"
 ROLE = "readWrite"
 REPLICA_SET = "rs0"
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 # The server keeps a record of every retryable write and gets slow with ten thousand of them.
 RETRYABLE_RECORDS = 200
 TTL_SWEEP_SECONDS = 5.0

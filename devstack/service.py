@@ -26,8 +26,8 @@ from oc.od.settings.reader import read_file
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = "abcdesktop"
-START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
 LOG_FORMAT = "%(asctime)s %(nodename)s [%(levelname)-7s] %(name)s:%(userid)s %(message)s"
 
 

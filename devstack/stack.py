@@ -32,7 +32,7 @@ MANIFESTS = ("00-namespace.yaml", "10-rbac.yaml", "11-rbac-optional.yaml")
 NAMESPACE = "abcdesktop"
 SERVICE_ACCOUNT = "pyos-serviceaccount"
 TOKEN_SECONDS = 30 * 24 * 3600
-CLUSTER_READY_SECONDS = 30.0
+CLUSTER_READY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)

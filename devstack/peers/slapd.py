@@ -24,7 +24,7 @@ from devstack.keys import write_private
 from devstack.peers.planetexpress import ENTRIES, GROUPS, ROOT_DN, ROOT_PASSWORD, SUFFIX
 from devstack.peers.testca import TestCa
 
-READY_SECONDS: Final = 20.0
+READY_SECONDS: Final = 60.0
 PORT_ATTEMPTS: Final = 5
 SCHEMAS: Final = ("core", "cosine", "inetorgperson", "nis")
 _SCHEMA_DIRECTORIES: Final = ("/etc/ldap/schema", "/etc/openldap/schema")

@@ -35,26 +35,26 @@ def test_the_ready_line_is_given_back_even_when_it_comes_in_pieces(tmp_path: Pat
     script = (
         "import sys, time; w = sys.stdout; w.write('{\"po'); w.flush(); w.write('rt\": 5}\\n'); w.flush(); " + SLEEP
     )
-    assert _start(children, tmp_path, script).wait_ready_line(20) == {"port": 5}
+    assert _start(children, tmp_path, script).wait_ready_line(60) == {"port": 5}
 
 
 @pytest.mark.parametrize("line", ["hello", "[1]", "{", "null"])
 def test_another_first_line_is_an_error(tmp_path: Path, children: list[Child], line: str) -> None:
     child = _start(children, tmp_path, f"print({line!r}, flush=True); {SLEEP}")
     with pytest.raises(ChildError, match="part gave no ready line"):
-        child.wait_ready_line(20)
+        child.wait_ready_line(60)
 
 
 def test_an_endless_first_line_is_an_error(tmp_path: Path, children: list[Child]) -> None:
     child = _start(children, tmp_path, "import sys\nwhile True: sys.stdout.write('x' * 4096)")
     with pytest.raises(ChildError, match="gave no ready line"):
-        child.wait_ready_line(20)
+        child.wait_ready_line(60)
 
 
 def test_a_child_that_ends_early_is_an_error_with_the_end_of_its_log(tmp_path: Path, children: list[Child]) -> None:
     child = _start(children, tmp_path, "import sys; sys.exit('no such luck')")
     with pytest.raises(ChildError, match=r"part ended before it was ready[\s\S]*no such luck"):
-        child.wait_ready_line(20)
+        child.wait_ready_line(60)
 
 
 def test_a_child_that_says_nothing_is_an_error_in_time(tmp_path: Path, children: list[Child]) -> None:
@@ -69,13 +69,13 @@ def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
 
 def test_stop_asks_first_and_forces_then_and_may_be_called_twice(tmp_path: Path, children: list[Child]) -> None:
     polite = _start(children, tmp_path, "print('{}', flush=True); " + SLEEP)
-    polite.wait_ready_line(20)
+    polite.wait_ready_line(60)
     polite.stop()
     assert polite.process.returncode == -signal.SIGTERM
     stubborn = _start(
         children, tmp_path, "import signal; signal.signal(15, signal.SIG_IGN); print('{}', flush=True); " + SLEEP
     )
-    stubborn.wait_ready_line(20)
+    stubborn.wait_ready_line(60)
     stubborn.stop(0.05)
     stubborn.stop(0.05)
     assert stubborn.process.returncode == -signal.SIGKILL

@@ -23,7 +23,7 @@ from devstack.service import free_port
 HERE = Path(__file__).parent
 NODE = HERE / "oidc_node"
 INSTALL_SECONDS = 120
-READY_SECONDS = 30
+READY_SECONDS = 90
 OLDEST_NODE = 20
 
 

@@ -35,6 +35,7 @@ PACKAGES = (
 )
 PROGRAMS = ("samba", "samba-tool", "ip", "unshare")
 ADDRESS = "127.0.0.100"
+PROVISION_SECONDS = 240
 REALM = "AD.EXAMPLE.TEST"
 FQDN = "ad.example.test"
 DOMAIN = "ADTEST"
@@ -194,7 +195,7 @@ def _provisioned(shared: Path) -> Path:
             _write_files(making)
             # the paths are written into its files: it is made where it stays
             command = _PROVISION.format(d=domain, realm=REALM, domain=DOMAIN, password=ADMIN_PASSWORD, address=ADDRESS)
-            made = subprocess.run(_inside(making, command), capture_output=True, timeout=110, check=False)
+            made = subprocess.run(_inside(making, command), capture_output=True, timeout=PROVISION_SECONDS, check=False)
             if made.returncode != 0:
                 shutil.rmtree(domain, ignore_errors=True)
                 raise RuntimeError(f"samba-tool domain provision failed: {made.stderr.decode()[-2000:]}")

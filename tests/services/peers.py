@@ -42,7 +42,7 @@ class Database:
         argv = [sys.executable, program, str(self.port), self.replica_set, str(self.state / "db"), auth]
         (self.state / "db").mkdir(parents=True, exist_ok=True)
         self.child = start_child("database", argv, self.state / "database.log")
-        self.child.wait_ready_line(20)
+        self.child.wait_ready_line(60)
         return self
 
     def stop(self) -> None:

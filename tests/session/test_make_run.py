@@ -17,7 +17,7 @@ def run_once(state: Path) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=140,
         check=False,
     )
 
