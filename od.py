@@ -4,6 +4,8 @@
     od.py                          serve with od.config, or the file that OD_CONFIG_PATH names
     od.py --check-config [FILE]    report everything wrong with a configuration file
     od.py --print-config [FILE]    the effective configuration, secrets masked
+    od.py --check-backends [FILE]  one line for each part pyos depends on: Kubernetes with our rights, MongoDB, ...
+    od.py --generate-keys DIR      new key pairs for the tokens, and the commands that make Secrets of them
 
 Exit status: 0 after a graceful stop, 255 for a configuration that cannot be used or an unconfigured Kubernetes
 client, 1 for a file that cannot be used and for anything unforeseen.
@@ -22,6 +24,7 @@ import cherrypy
 import controllers
 from controllers.root import Root
 from oc.logging import bootstrap_logging, configure_logging
+from oc.od.commands import check_backends, generate_keys
 from oc.od.services import EXIT_UNUSABLE_FILE, BootError, services
 from oc.od.settings import ConfigurationError, Settings, load_settings
 from oc.od.settings.commands import check_config, print_config
@@ -44,11 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--check-config", metavar="FILE", nargs="?", const=default, help="check a file and leave")
     group.add_argument("--print-config", metavar="FILE", nargs="?", const=default, help="show what a file amounts to")
+    group.add_argument("--check-backends", metavar="FILE", nargs="?", const=default, help="look at what pyos needs")
+    group.add_argument("--generate-keys", metavar="DIR", type=Path, help="write new key pairs into a directory")
     options = parser.parse_args(arguments)
     if options.check_config:
         return check_config(Path(options.check_config))
     if options.print_config:
         return print_config(Path(options.print_config))
+    if options.check_backends:
+        return check_backends(Path(options.check_backends))
+    if options.generate_keys:
+        return generate_keys(options.generate_keys)
     return serve()
 
 

@@ -1,4 +1,4 @@
-"""``/API`` itself: liveness, version, and the description of this API."""
+"""``/API`` itself: liveness, readiness, version, and the description of this API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from controllers.schemas import Version
 from oc.od.base_controller import BaseController
+from oc.od.health import readiness
 from oc.od.version import BLANK
 from oc.web import Call, Content, expose
 from oc.web.docspage import PAGE, PAGE_HEADERS
@@ -18,6 +19,15 @@ class Root(BaseController):
     def healthz(self, call: Call) -> Content:
         """Liveness: OK as long as the process serves requests."""
         return Content("OK", content_type="text/html;charset=utf-8")
+
+    @expose(methods=("GET",), trace=False, json=False, content=("text/plain",))
+    def readyz(self, call: Call) -> Content:
+        """Readiness: ``ready``, ``degraded: `` and the parts that are away, or 503 and ``starting: `` with what lacks.
+
+        Asks nobody; it tells what the last use of each part has shown.
+        """
+        ready, text = readiness(self.services)
+        return Content(f"{text}\n", status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
     @expose(methods=("GET", "POST"), envelope=False, answer=Version)
     def version(self, call: Call) -> object:

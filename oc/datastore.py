@@ -224,6 +224,11 @@ class DataStore:
         return False
 
     @property
+    def available(self) -> bool:
+        """False while the database is known to be away. Asks nobody."""
+        return self._down_until is None
+
+    @property
     def databases(self) -> tuple[str, ...]:
         """Names of the databases an operator may look at."""
         return self._settings.databases
