@@ -24,18 +24,21 @@ SHARING = (
 #: What takes longest, in this order.
 FIRST = (
     "tests/kube_golden/",
-    "tests/operations/",
     "tests/faults/",
+    "tests/operations/",
     "tests/web/test_process.py",
-    "tests/auth/ad/",
-    "tests/session/test_make_run.py",
-    "tests/devstack/test_stack.py",
     "tests/web/test_schemathesis.py",
+    "tests/auth/ad/",
+    "tests/conformance/",
+    "tests/canary/",
+    "tests/session/test_make_run.py",
+    "tests/od/orchestrator/",
     "tests/web/test_route_matrix.py",
     "tests/web/test_every_route.py",
+    "tests/devstack/test_stack.py",
     "tests/services/",
-    "tests/auth/external/",
     "tests/auth/ldap/",
+    "tests/auth/external/",
 )
 #: Pure functions beside the tests that share a stack, and the stack's own conftest.
 ORCHESTRATOR, MANIFESTS = "tests/od/orchestrator/", "tests/od/orchestrator/manifests/"
