@@ -12,7 +12,7 @@ from oc.auth.accounts import account_from_mapping
 from oc.auth.directory.attributes import user_attributes
 from oc.auth.directory.binding import METHODS, Authenticated, LoginMethod, UserSearch
 from oc.auth.directory.dialogues import KerberosMethod, NtlmMethod, gssapi_available
-from oc.auth.directory.directory import ALL_AWAY
+from oc.auth.directory.directory import ALL_AWAY, Directory
 from oc.auth.directory.groups import is_member, listed_groups, nested_groups
 from oc.auth.directory.posix import has_posix_account, posix_values
 from oc.auth.directory.servers import ServerAddress
@@ -69,6 +69,11 @@ class LdapProvider(Provider):
     def domain(self) -> str:
         """NetBIOS name of the domain, ``""`` outside Active Directory."""
         return ""
+
+    @property
+    def servers(self) -> Directory:
+        """Its servers and how to reach them."""
+        return self._directory
 
     @property
     def kerberos(self) -> Kerberos | None:
