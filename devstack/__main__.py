@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from devstack.clusterclient import ClusterError
 from devstack.stack import PARTS, Ports, Stack, default_state_dir
 
 WATCH_SECONDS = 0.5
+PORT = 8000
 
 
 class _StopError(BaseException):
@@ -44,6 +46,17 @@ def table(rows: Iterable[tuple[str, ...]]) -> str:
     )
 
 
+def usual_port() -> int:
+    """The port the documents name, or 0 (a free one) when somebody listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError:
+            return 0
+    return PORT
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m devstack", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -57,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--only", default=",".join(PARTS), help="parts, joined by commas (%(default)s)")
         else:
             command.add_argument("--once", action="store_true", help="stop after the session")
-            command.add_argument("--port", type=int, default=0, help="where pyos listens; default: a free one")
+            command.add_argument("--port", type=int, default=0, help=f"where pyos listens; default: {PORT} if free")
     return parser
 
 
@@ -103,7 +116,8 @@ def run(options: argparse.Namespace) -> int:
         backends = Backends(
             stack.kubeconfig_pyos, stack.keys, stack.mongodb_url, stack.mongodb_parameters, stack.memcached
         )
-        with Service(stack.state / "pyos", backends, options.port) as service:
+        port = options.port or (0 if options.once else usual_port())
+        with Service(stack.state / "pyos", backends, port) as service:
             print(f"pyos      {service.url}  log {service.log_path}", flush=True)
             path = f"/api/v1/namespaces/{stack.namespace}/pods"
             try:
