@@ -76,6 +76,16 @@ def test_the_user_gets_a_desktop_with_the_secrets_of_the_directory(ad_api: Api, 
     assert secrets_of(ad_stack, "leela") == {}
 
 
+@pytest.mark.parametrize("provider", BOUND)
+def test_each_way_to_bind_ends_in_a_desktop(ad_api: Api, ad_stack: Stack, provider: str) -> None:
+    ad_api.login(provider, **FRY)
+    ad_api.result("composer/launchdesktop")
+    path = f"/api/v1/namespaces/{ad_stack.namespace}/pods?labelSelector=access_userid%3Dfry"
+    pods = [pod["metadata"]["labels"] for pod in ad_stack.cluster_admin("GET", path)["items"]]
+    assert [(labels["access_provider"], labels["shipcrew"]) for labels in pods] == [(provider, "true")]
+    ad_api.result("auth/logout")
+
+
 def test_the_keytab_of_the_secret_gives_a_ticket_without_a_password(
     ad_api: Api, ad_stack: Stack, controller: samba.DomainController, tmp_path: Path
 ) -> None:

@@ -42,6 +42,12 @@ def test_a_meta_login_ends_in_the_home_account_with_the_labels_of_both(ad_api: A
     assert labels["captain"] == labels["metacaptain"] == labels["shipcrew"] == "true"
     assert set(claims["roles"]) == {"ship_crew", "captains"}
     assert "kerberos" in secrets_of(ad_stack, "leela")
+    ad_api.token = document["result"]["jwt_user_token"]
+    ad_api.result("composer/launchdesktop")
+    path = f"/api/v1/namespaces/{ad_stack.namespace}/pods?labelSelector=access_userid%3Dleela"
+    [pod] = ad_stack.cluster_admin("GET", path)["items"]
+    assert labels.items() <= pod["metadata"]["labels"].items()
+    assert ad_api.result("auth/logout") == {"url": "/"}
 
 
 def test_a_meta_login_may_name_its_provider(ad_api: Api) -> None:

@@ -98,6 +98,20 @@ def test_a_user_of_the_certified_provider_gets_a_desktop_with_labels_and_secrets
         assert secrets_of(stack, "kif") == {}
 
 
+def test_a_user_of_a_plain_oauth_service_gets_a_desktop(world: World, browser: Browser, stack: Stack) -> None:
+    login = world.obedient.user("amy", userinfo={"id": 4711, "name": "Amy Wong", "groups": ["ship_crew"]})
+    token = browser.log_in("hub", login)
+    userid = claims_of(token)["user"]["userid"]
+    with Api(world.service.url, token=token) as api:
+        api.result("composer/launchdesktop")
+        path = f"/api/v1/namespaces/{stack.namespace}/pods?labelSelector=access_userid%3D{userid}"
+        [pod] = stack.cluster_admin("GET", path)["items"]
+        labels = pod["metadata"]["labels"]
+        assert (labels["access_provider"], labels["shipcrew"]) == ("hub", "true")
+        assert api.result("auth/logout") == {"url": "/"}
+        assert secrets_of(stack, userid) == {}
+
+
 def test_groups_decide_about_labels(browser: Browser) -> None:
     labels = claims_of(browser.log_in("planet", "hermes"))["auth"]["data"]["labels"]
     assert "shipcrew" not in labels
