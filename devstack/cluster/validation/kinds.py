@@ -350,7 +350,17 @@ def _workload(obj: Object) -> list[FieldError]:
         if any(labels.get(key) != value for key, value in wanted.items()):
             why = "`selector` does not match template `labels`"
             errors.append(invalid("spec.template.metadata.labels", labels, why))
-    return errors + _template(spec["template"], "spec.template", ["Always"])
+    return errors + _template(_with_claims(spec), "spec.template", ["Always"])
+
+
+def _with_claims(spec: Object) -> Object:
+    """The pod template with a volume for each claim of a StatefulSet, which its containers may mount."""
+    template: Object = spec["template"]
+    claims = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in spec.get("volumeClaimTemplates") or ()]
+    if not claims:
+        return template
+    pod = template["spec"]
+    return {**template, "spec": {**pod, "volumes": [*(pod.get("volumes") or ()), *claims]}}
 
 
 def _template(template: Object, field: str, restart: list[str]) -> list[FieldError]:

@@ -30,11 +30,11 @@ class Need:
 NEEDS: Final = (
     Need("pods", ("get", "list", "watch", "create", "patch", "delete"), "desktops"),
     Need("pods", ("get", "create"), "readiness of desktops", "exec"),
-    Need("pods", ("get", "patch"), "applications as ephemeral containers", "ephemeralcontainers"),
+    Need("pods", ("patch",), "applications as ephemeral containers", "ephemeralcontainers"),
     Need("pods", ("get",), "logs of applications", "log"),
     Need("events", ("list", "watch"), "progress texts"),
     Need("secrets", ("get", "list", "create", "patch", "delete"), "logins"),
-    Need("configmaps", ("get", "list", "delete"), "removal of desktops"),
+    Need("configmaps", ("list", "delete"), "removal of desktops"),
     Need("persistentvolumeclaims", ("get", "list", "watch", "create", "delete"), "home volumes"),
     Need("nodes", ("list",), "images pulled in advance", namespaced=False, optional=True),
     Need(
