@@ -89,13 +89,14 @@ class ComposerController(BaseController):
             call.identity, call.client, body.image, body.args or "", valid_timezone(body.timezone)
         )
 
-    @expose(auth="user", body=dict, answer=list[UserApplication])
+    @expose(auth="user", body=dict, answer=list[UserApplication], tagged=True)
     def getuserapplist(self, call: Call, body: dict[str, Any]) -> object:
         """List the applications the caller may start."""
         call.notrace = True  # more than a megabyte, the same for everybody
-        return msgspec.Raw(self.services.composer.user_applications_json(call.identity))
+        text, call.response_headers["ETag"] = self.services.composer.user_applications_json(call.identity)
+        return msgspec.Raw(text)
 
-    @expose(auth="user", body=dict, answer=list[UserApplication])
+    @expose(auth="user", body=dict, answer=list[UserApplication], tagged=True)
     def getapplist(self, call: Call, body: dict[str, Any]) -> object:
         """Another name of ``getuserapplist``."""
         return self.getuserapplist(call, body)

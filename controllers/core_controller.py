@@ -30,7 +30,7 @@ KEY_INFO: Mapping[str, Source] = {
     "colors": lambda settings: settings.desktop.defaultbackgroundcolors,
     "menuconfig": _menu,
     "geolocation": lambda settings: settings.front.geolocation,
-    "tracker": lambda settings: False,
+    "tracker": lambda settings: settings.jira.enabled,
     "zoom": lambda settings: settings.desktop.zoom,
     "tipsinfo": lambda settings: settings.front.tipsinfo,
     "welcomeinfo": lambda settings: settings.front.welcomeinfo,

@@ -16,25 +16,29 @@ from oc.web.exposing import LARGE_MAX_BODY
 class ImageRoutes(BaseController):
     """Mixed into the ManagerController."""
 
-    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work", answer=Catalogue)
+    def _whole(self, call: Call, refresh: bool = False) -> object:
+        text, call.response_headers["ETag"] = admin.list_images_json(self.services.apps, refresh)
+        return msgspec.Raw(text)
+
+    @expose(methods=("GET",), auth="manager", envelope=False, trace=False, lane="work", answer=Catalogue, tagged=True)
     def buildapplist(self, call: Call) -> object:
         """Read the database; the whole catalogue by id."""
-        return msgspec.Raw(admin.list_images_json(self.services.apps, refresh=True))
+        return self._whole(call, refresh=True)
 
-    @expose(path="images", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue)
+    @expose(path="images", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue, tagged=True)
     def get_images(self, call: Call) -> object:
         """The whole catalogue by id."""
-        return msgspec.Raw(admin.list_images_json(self.services.apps))
+        return self._whole(call)
 
     @expose(path="images", methods=("DELETE",), auth="manager", envelope=False, trace=False)
     def delete_images(self, call: Call) -> list[str]:
         """Remove every application; their ids."""
         return admin.delete_images(self.services.apps)
 
-    @expose(path="image", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue)
+    @expose(path="image", methods=("GET",), auth="manager", envelope=False, trace=False, answer=Catalogue, tagged=True)
     def get_image_list(self, call: Call) -> object:
         """The whole catalogue by id."""
-        return msgspec.Raw(admin.list_images_json(self.services.apps))
+        return self._whole(call)
 
     @expose(
         path="image",
@@ -72,7 +76,7 @@ class ImageRoutes(BaseController):
     )
     def refresh_images(self, call: Call) -> object:
         """Read the database; the whole catalogue by id."""
-        return msgspec.Raw(admin.list_images_json(self.services.apps, refresh=True))
+        return self._whole(call, refresh=True)
 
     @expose(path="image/{image_id*}", methods=("GET",), auth="manager", envelope=False, trace=False)
     def get_image(self, call: Call, *, image_id: str) -> dict[str, Any]:

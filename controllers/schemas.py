@@ -249,6 +249,14 @@ class DesktopAddress(msgspec.Struct):
     ipaddr: str
 
 
+class ReportedIssue(msgspec.Struct):
+    """A new issue of the tracker: its project, number and key."""
+
+    project: str
+    id: str
+    key: str
+
+
 class Usage(msgspec.Struct):
     """Of a container; metrics as decimal text, absent when not to be had."""
 

@@ -33,6 +33,7 @@ from oc.od.messageinfo import MessageInfo
 from oc.od.orchestrator import Orchestrator
 from oc.od.reachability import unknown_hosts
 from oc.od.settings import Settings
+from oc.od.tracker import IssueTracker
 from oc.od.version import UNDEFINED, read_version
 from oc.sharecache import ShareCache, open_cache
 
@@ -83,6 +84,7 @@ class ODServices:
     logmein: Logmein
     asnumber: AsNumber
     authorized_keys: AuthorizedKeys
+    tracker: IssueTracker
     prefetch: Any
 
     def __init__(self) -> None:
@@ -159,6 +161,7 @@ class ODServices:
         self.prelogin = self.prelogin or PreloginPage(settings.auth.prelogin, lambda: self.sharecache)
         self.logmein = self.logmein or Logmein(settings.auth.logmein)
         self.authorized_keys = self.authorized_keys or AuthorizedKeys(self.sharecache, settings.authorized_keys)
+        self.tracker = self.tracker or IssueTracker(settings.jira)
 
     def _build_cluster(self) -> None:
         """The Kubernetes client and its caches. The cluster may be away; its configuration must be there."""

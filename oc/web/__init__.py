@@ -41,6 +41,8 @@ Arguments of ``expose``
     answer    the type of the JSON value, for the API document; default: the return annotation.
     query     ``Query`` objects that describe the query parameters in the API document.
     content   content types of answers that are not JSON; ``json=False`` when none is.
+    tagged    True says in the API document that the answer has an entity tag (``call.response_headers["ETag"]``).
+              Whatever sets one on a GET is answered 304 when ``If-None-Match`` names it.
     lane      ``"launch"``, ``"login"`` or ``"work"``: a bounded lane for requests that may take seconds or minutes, so
               that they never take the threads of short requests. A full lane answers 503 with ``Retry-After``.
 

@@ -26,6 +26,7 @@ from oc.web.answers import Reply, finish
 from oc.web.bodies import read_document, typed_body
 from oc.web.call import Call
 from oc.web.clients import client_info
+from oc.web.conditional import not_modified
 from oc.web.discovery import discover
 from oc.web.errors import FrameworkError, answer_error
 from oc.web.exposing import METHODS_WITH_BODY, Route, routes_of
@@ -244,7 +245,9 @@ class _Handler:
         else:
             value = endpoint.handler(*arguments, **parameters)
         extra = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"} if route.no_cache else {}
-        exchange.reply = finish(value, envelope=route.envelope)
+        call = exchange.call
+        unchanged = not_modified(call.method, call.headers.get("If-None-Match"), call.response_headers)
+        exchange.reply = unchanged or finish(value, envelope=route.envelope)
         return _send(exchange.reply, {**extra, **exchange.call.response_headers})
 
 

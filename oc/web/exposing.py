@@ -36,7 +36,7 @@ class Route:
     """One declared route of a controller method. ``path`` is relative to the controller.
 
     form: the body may also be form-encoded, as browsers send it without JavaScript; nothing then keeps another site
-    from sending it. answer, query, content, json describe the route in the API document and change nothing.
+    from sending it. answer, query, content, json, tagged describe the route in the API document and change nothing.
     """
 
     path: str
@@ -55,6 +55,7 @@ class Route:
     query: tuple[Query, ...] = ()
     content: tuple[str, ...] = ()
     json: bool = True
+    tagged: bool = False
 
     @property
     def allow(self) -> tuple[str, ...]:
@@ -79,6 +80,7 @@ def expose(
     query: tuple[Query, ...] = (),
     content: tuple[str, ...] = (),
     json: bool = True,
+    tagged: bool = False,
 ) -> Callable[[F], F]:
     """Make a controller method a route; see the package's docstring. Raises ValueError for a bad declaration."""
     unknown = [method for method in methods if method not in _KNOWN_METHODS]
@@ -104,6 +106,7 @@ def expose(
             query=query,
             content=content,
             json=json,
+            tagged=tagged,
             summary=(inspect.getdoc(function) or "").split("\n", 1)[0],
         )
         setattr(function, _ATTRIBUTE, (*getattr(function, _ATTRIBUTE, ()), route))

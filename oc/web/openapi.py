@@ -123,8 +123,13 @@ def _operation(controller: str, endpoint: Endpoint, method: str, schemas: _Schem
         "summary": route.summary,
         "responses": {"200": _success(endpoint, schemas), **_failures(route, method)},
     }
+    if route.tagged:
+        operation["responses"]["200"]["headers"] = {"ETag": _ETAG}
     parameters = [_path_parameter(name) for name in _PARAMETER.findall(route.path)]
     parameters += [_query_parameter(query, schemas) for query in route.query]
+    if route.tagged and method == "GET":
+        parameters.append(dict(_IF_NONE_MATCH))
+        operation["responses"]["304"] = {"description": "the answer is still the one with this ETag"}
     if parameters:
         operation["parameters"] = parameters
     if route.auth in _SECURITY:
@@ -198,6 +203,17 @@ def _json_response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {JSON: {"schema": schema}}}
 
 
+_ETAG: Final[Mapping[str, Any]] = {
+    "description": "entity tag of the answer: another one means another answer",
+    "schema": {"type": "string"},
+}
+_IF_NONE_MATCH: Final[Mapping[str, Any]] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "the ETag of an earlier answer",
+    "schema": {"type": "string"},
+}
 _ERROR: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "status repeats the HTTP status; message is for the user",

@@ -152,6 +152,7 @@ class World:
             "store/get": {"key": "dock"},
             "store/set": {"key": "dock", "value": ["b"]},
             "store/getcollection": {"key": "loginHistory"},
+            "tracker/issue": {"summary": "it does not work"},
             "manager/explain": {"provider": "anonymous"},
             "manager/image": INSIDE,
             "manager/image/{image_id}": INSIDE,

@@ -27,9 +27,10 @@ def list_images(apps: ApplicationCatalogue, refresh: bool = False) -> dict[str, 
     return (apps.reload() if refresh else apps.snapshot).documents
 
 
-def list_images_json(apps: ApplicationCatalogue, refresh: bool = False) -> bytes:
-    """:func:`list_images` as JSON text, encoded once a revision."""
-    return (apps.reload() if refresh else apps.snapshot).json
+def list_images_json(apps: ApplicationCatalogue, refresh: bool = False) -> tuple[bytes, str]:
+    """:func:`list_images` as JSON text, encoded once a revision, and its entity tag."""
+    catalogue = apps.reload() if refresh else apps.snapshot
+    return catalogue.json, catalogue.etag
 
 
 def get_image(apps: ApplicationCatalogue, image_id: str) -> Record:

@@ -122,9 +122,10 @@ class Composer:
         """What the user may start: dock entries of the configuration, then the catalogue (services.md 5.6)."""
         return self._apps.for_user(identity.labels)
 
-    def user_applications_json(self, identity: Identity) -> bytes:
-        """The same as JSON text, made once for all users who may see the same."""
-        return self._apps.view(identity.labels).json
+    def user_applications_json(self, identity: Identity) -> tuple[bytes, str]:
+        """The same as JSON text, made once for all users who may see the same, and its entity tag."""
+        view = self._apps.view(identity.labels)
+        return view.json, view.etag
 
     def secret_types(self, identity: Identity) -> list[str]:
         """The types of the user's non-empty secrets, ``["abcdesktop/ldif", "abcdesktop/vnc"]``."""

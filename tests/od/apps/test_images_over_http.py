@@ -43,6 +43,37 @@ def test_an_image_put_as_the_scripts_do_is_read_changed_and_deleted(
     assert (gone.status_code, gone.json()) == (404, {"status": 404, "message": "Not found"})
 
 
+def test_the_catalogue_is_not_sent_again_to_who_has_it(manager: Api, image: Callable[..., dict[str, Any]]) -> None:
+    manager.manager("POST", "image", json=image("x:1")).raise_for_status()
+    tag = manager.manager("GET", "images").headers["ETag"]
+    for path in ("images", "image", "buildapplist"):
+        for known in (tag, f'"other", W/{tag}', "*"):
+            answer = manager.manager("GET", path, headers={"If-None-Match": known})
+            assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", tag)
+    manager.manager("POST", "image", json=image("y:1", digest="b" * 64)).raise_for_status()
+    answer = manager.manager("GET", "images", headers={"If-None-Match": tag})
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"x:1", "y:1"}
+    assert answer.headers["ETag"] != tag
+    assert manager.request("GET", "manager/images", headers={"If-None-Match": "*"}).status_code == 403
+
+
+def test_a_users_list_has_another_tag_when_it_is_another_list(
+    manager: Api, image: Callable[..., dict[str, Any]]
+) -> None:
+    manager.login()
+    before = manager.post("composer/getuserapplist").headers["ETag"]
+    assert manager.post("composer/getapplist").headers["ETag"] == before
+    manager.manager("POST", "image", json=image("hidden:1", acl='{"permit": ["nobody"]}')).raise_for_status()
+    assert manager.post("composer/getuserapplist").headers["ETag"] == before
+    manager.manager("POST", "image", json=image("x:1", digest="b" * 64)).raise_for_status()
+    answer = manager.post("composer/getuserapplist", headers={"If-None-Match": before})
+    assert answer.headers["ETag"] != before
+    # a POST is answered in full whatever the client has
+    full = manager.post("composer/getuserapplist", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (full.status_code, full.json()) == (200, answer.json())
+
+
 @pytest.mark.parametrize(("body", "message"), [("3", "Invalid parameters"), ("{}", "failed to add json image")])
 def test_an_unusable_body_is_refused_with_400(manager: Api, body: str, message: str) -> None:
     for verb in ("POST", "PUT"):
