@@ -34,12 +34,16 @@ LETTERS: Final = {
 _OTHER_LETTER: Final = "u"
 _FIRST: Final = ("graphical", "printer", "sound", "ssh", "filer")
 _NO_CONTAINER: Final = frozenset(
-    {"init", "spawner", "broadcast", "webshell", "printerfile", "snapshot", "ephemeral_container", "pod_application"}
+    {"init", "spawner", "broadcast", "webshell", "printerfile", "ephemeral_container", "pod_application"}
 )
+_ONLY_WITH_IMAGE: Final = frozenset({"snapshot"})
+"""Containers in some releases only; enabled without an image, the entry just announces the service."""
+
 WITH_ACCOUNT: Final = frozenset({"graphical", "sound", "filer", "ssh", "rdp", "x11overlay"})
 """Containers that see the account files; applications and init do as well."""
 
 _DEFAULT_VOLUMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "init": ("home",),  # files up to 4.2 name no volumes, and their command is about ~
     "printer": ("tmp",),
     "sound": ("tmp", "home", "log"),
     "rdp": ("x11socket",),
@@ -66,7 +70,9 @@ def containers(entries: Entries) -> list[str]:
         raise ManifestError("no desktop is permitted to you: desktop.pod.graphical is not enabled for your labels")
     first = [name for name in _FIRST if name in entries]
     others = [name for name in entries if name not in _FIRST and name not in _NO_CONTAINER]
-    return first + [name for name in others if name in LETTERS or entries[name].image is not None]
+    return first + [
+        name for name in others if entries[name].image is not None or name in LETTERS.keys() - _ONLY_WITH_IMAGE
+    ]
 
 
 def container_name(entry: str) -> str:

@@ -115,7 +115,7 @@ def _home(settings: Settings, account: PosixAccount, home: HomeVolume, warnings:
             continue
         if name in taken:
             name = names.volume_name(f"home-{entry}")
-        if name in taken:
+        if name in taken or any(path == one.mount["mountPath"] for one in result):
             warnings.append(f"directory {entry!r} of desktop.directorytomemoryemptydir is named twice")
             continue
         taken.add(name)

@@ -318,3 +318,24 @@ def test_the_published_configurations_make_pods_kubernetes_takes(version: str, p
         built = build_desktop(loaded, identity, account, pod_level=pod_level, claim="claim")
         kubernetes_validate.validate(built.manifest, "1.34", strict=True)
         assert built.warnings == ()
+
+
+@pytest.mark.parametrize("home", [None, "hostPath"])
+def test_an_init_command_of_a_file_without_volumes_lists_works_on_the_home(home: str | None) -> None:
+    """Files up to 4.2 run ``chown … ~`` and name no volumes: without the home the desktop would never start."""
+
+    def change(values: dict[str, Any]) -> None:
+        del values["desktop.pod"]["init"]["volumes"]
+        values["desktop.homedirectorytype"] = home
+
+    (init,) = build_desktop(changed(change), FRY, FRY_ACCOUNT).manifest["spec"]["initContainers"]
+    assert [one["mountPath"] for one in init["volumeMounts"] if one["name"] == "home"] == ["/home/fry"]
+
+
+def test_a_snapshot_entry_without_an_image_is_announced_but_no_container() -> None:
+    def change(values: dict[str, Any]) -> None:
+        values["desktop.pod"]["snapshot"] = {"enable": True, "acl": {"permit": ["all"]}}
+
+    made = build_desktop(changed(change), FRY, FRY_ACCOUNT).manifest
+    assert "t-snapshot" not in containers(made)
+    assert made["metadata"]["labels"]["service_snapshot"] == "enabled"
