@@ -18,7 +18,8 @@ from devstack.stack import Stack
 from tests.support import Api
 from tests.waiting import eventually
 
-from .support import make_keys
+from .support import KeyFiles, make_keys
+from .test_desktop_tokens import route
 
 ASN_DATABASE = "; IP-ASN32-DAT file\n81.2.69.0/24\t3215\n2a01:c000::/24\t12807\n"
 PARIS = {"accuracy": 10, "latitude": 48.85, "longitude": 2.35}
@@ -95,6 +96,14 @@ def session(api: Api) -> None:
     api.token = None
 
 
+def pod_of(stack: Stack, api: Api) -> dict[str, Any]:
+    """The desktop of the user of ``api``, of whom there is no other pod."""
+    path = f"/api/v1/namespaces/{stack.namespace}/pods?labelSelector=access_userid%3D{api.userid}"
+    [pod] = stack.cluster_admin("GET", path)["items"]
+    found: dict[str, Any] = pod
+    return found
+
+
 # --- stores away ------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +175,48 @@ def test_the_key_of_user_tokens_is_changed_without_a_login_lost(
             assert client.post("user/whoami", token=renewed).json()["userid"] == one.userid
         assert three.post("auth/refreshtoken", token=with_old).status_code == 401, "the change is over"
         one.result("auth/logout", token=renewed)
+
+
+def test_key_files_are_read_at_the_start_only(own_service: Callable[..., Service], tmp_path: Path) -> None:
+    user, desktop, payload = (make_keys(tmp_path, name, 2048) for name in ("user", "desktop", "payload"))
+    service = own_service(
+        {
+            "jwt_token_user": {
+                "exp": 360,
+                "jwtuserprivatekeyfile": str(user.private),
+                "jwtuserpublickeyfile": str(user.public),
+            },
+            "jwt_token_desktop": desktop_keys(desktop, payload),
+        }
+    )
+    for keys in (user, desktop, payload):
+        for file in (keys.private, keys.public, keys.pkcs1):
+            file.unlink()
+    with Api(service.url) as api:
+        session(api)
+
+
+@pytest.mark.parametrize("bits", [512, 2048])
+def test_the_router_reads_the_desktop_token_of_a_launch_also_with_an_old_short_payload_key(
+    own_service: Callable[..., Service], stack: Stack, tmp_path: Path, bits: int
+) -> None:
+    signing, payload = make_keys(tmp_path, "desktop", 2048), make_keys(tmp_path, "payload", bits)
+    service = own_service({"jwt_token_desktop": desktop_keys(signing, payload)})
+    with Api(service.url) as api:
+        api.login()
+        desktop = api.result("composer/launchdesktop")
+        assert route(desktop["authorization"], signing, payload) == pod_of(stack, api)["status"]["podIP"]
+        api.result("auth/logout")
+    assert ("512 bits" in service.log_path.read_text()) is (bits == 512)
+
+
+def desktop_keys(signing: KeyFiles, payload: KeyFiles) -> dict[str, Any]:
+    return {
+        "exp": 420,
+        "jwtdesktopprivatekeyfile": str(signing.private),
+        "jwtdesktoppublickeyfile": str(signing.public),
+        "payloaddesktoppublickeyfile": str(payload.pkcs1),
+    }
 
 
 # --- bans -------------------------------------------------------------------------------------------------------------
@@ -303,7 +354,5 @@ def test_rules_see_network_place_system_and_headers_of_a_login(
         assert api.result("auth/labels") == labels
         if "X-Real-IP" in headers:
             api.result("composer/launchdesktop")
-            path = f"/api/v1/namespaces/{stack.namespace}/pods?labelSelector=access_userid%3D{api.userid}"
-            [pod] = stack.cluster_admin("GET", path)["items"]
-            assert labels.items() <= pod["metadata"]["labels"].items()
+            assert labels.items() <= pod_of(stack, api)["metadata"]["labels"].items()
         api.post("auth/logout")

@@ -295,6 +295,16 @@ def test_after_a_key_change_tokens_of_the_previous_key_still_count(
         old.decode(new.issue(FRY))
 
 
+def test_no_key_is_parsed_for_a_token(tokens: UserTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*arguments: object, **more: object) -> None:
+        raise AssertionError("a key is parsed")
+
+    for module in ("oc.auth.keys", "jwt.algorithms"):
+        for name in ("load_pem_private_key", "load_pem_public_key"):
+            monkeypatch.setattr(f"{module}.{name}", parse)
+    assert tokens.decode(tokens.issue(FRY)) == FRY
+
+
 def test_public_keys_are_read_in_both_forms(signing: KeyFiles, clock: FakeClock) -> None:
     tokens = UserTokens(UserTokenConfig(signing.private, signing.pkcs1), clock)
     assert tokens.decode(tokens.issue(FRY)) == FRY
