@@ -171,7 +171,7 @@ class ODServices:
 
     def _build_catalogue(self) -> None:
         """The application catalogue, read once: MongoDB may be away, the catalogue's watcher repairs that later."""
-        self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings)
+        self.apps = self.apps or ApplicationCatalogue(self.datastore, self.settings, self.sharecache)
         if not self.apps.load(force=True):
             logger.error("the application catalogue is empty until MongoDB answers")
         self.internaldns = self.internaldns or make_internal_dns(self.settings.internaldns)

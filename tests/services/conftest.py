@@ -15,7 +15,7 @@ from oc.datastore import DataStore
 from oc.od.apps import ApplicationCatalogue
 from oc.od.settings.front import DockSettings
 from oc.od.settings.stores import MongodbSettings
-from oc.sharecache import MemcachedCache
+from oc.sharecache import LocalCache, MemcachedCache
 
 from .peers import Database, Memcached
 
@@ -83,7 +83,7 @@ def catalogues(datastores: Callable[[Database], DataStore]) -> Iterator[Callable
     made: list[ApplicationCatalogue] = []
 
     def make(server: Database) -> ApplicationCatalogue:
-        made.append(ApplicationCatalogue(datastores(server), CatalogueSettings()))
+        made.append(ApplicationCatalogue(datastores(server), CatalogueSettings(), LocalCache()))
         return made[-1]
 
     yield make

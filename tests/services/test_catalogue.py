@@ -17,6 +17,7 @@ from oc.errors import AuthenticationDeniedError, ODResourceNotFoundError, Unavai
 from oc.od.apps import ApplicationCatalogue
 from oc.od.apps.inspect import UnusableImageError
 from oc.od.settings.stores import MongodbSettings
+from oc.sharecache import LocalCache
 
 from .conftest import CatalogueSettings
 from .images import digest, image
@@ -31,7 +32,7 @@ def away() -> Iterator[ApplicationCatalogue]:
     """A catalogue whose database is away."""
     settings = MongodbSettings(url=f"mongodb://127.0.0.1:{closed_port()}", param="serverSelectionTimeoutMS=50")
     datastore = DataStore(settings)
-    yield ApplicationCatalogue(datastore, CatalogueSettings())
+    yield ApplicationCatalogue(datastore, CatalogueSettings(), LocalCache())
     datastore.close()
 
 

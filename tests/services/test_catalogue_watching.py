@@ -12,10 +12,13 @@ import pytest
 
 from oc.datastore import DataStore
 from oc.od.apps import ApplicationCatalogue
+from oc.od.apps.changesignal import ChangeSignal
 from oc.od.apps.store import ImageStore
 from oc.od.apps.watching import CatalogueWatcher
+from oc.sharecache import MemcachedCache
 from tests.waiting import until
 
+from .conftest import CatalogueSettings
 from .images import image
 from .peers import Database
 
@@ -126,4 +129,33 @@ def test_on_a_standalone_server_the_ids_and_digests_are_compared(
     watcher.stop()
     assert not watcher.alive
     assert caplog.text.count("no replica set") == 1
+    server.stop()
+
+
+def test_replicas_on_a_standalone_server_learn_of_every_change_from_the_shared_cache(
+    tmp_path: Path, datastores: Callable[[Database], DataStore], memcached: MemcachedCache
+) -> None:
+    server = Database(tmp_path, replica_set="").start()
+    here = ApplicationCatalogue(datastores(server), CatalogueSettings(), memcached)
+    there = ApplicationCatalogue(datastores(server), CatalogueSettings(), memcached)
+    # comparing alone would take an hour
+    watcher = CatalogueWatcher(
+        ImageStore(datastores(server)), there.reload, poll_seconds=3600, signal=ChangeSignal(memcached).read
+    )
+    watcher.start()
+    until(lambda: there.builds > 0)
+    here.register(image("x:1"))
+    until(lambda: "x:1" in there.snapshot.by_id)
+    here.register(image("x:1", cat="games"))  # the same digest
+    until(lambda: there.snapshot.by_id["x:1"].cat == "games")
+    here.replace(here.snapshot.by_id["x:1"], image("y:1"))
+    until(lambda: list(there.snapshot.by_id) == ["y:1"])
+    here.delete(here.snapshot.by_id["y:1"])
+    until(lambda: len(there.snapshot) == 0)
+    here.register_many([image("a:1"), image("b:1")])
+    until(lambda: len(there.snapshot) == 2)
+    here.delete_all()
+    until(lambda: len(there.snapshot) == 0)
+    watcher.stop()
+    assert not watcher.alive
     server.stop()

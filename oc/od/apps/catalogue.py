@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from oc.datastore import DataStore
 from oc.errors import AuthenticationDeniedError, ODError, ODResourceNotFoundError
 from oc.model.acl import permits
+from oc.od.apps.changesignal import ChangeSignal
 from oc.od.apps.inspect import UnusableImageError, parse_image, read_image
 from oc.od.apps.model import Application
 from oc.od.apps.snapshot import Catalogue
 from oc.od.apps.store import ImageStore
 from oc.od.apps.views import DockEntries, UserView, ViewCache
 from oc.od.apps.watching import CatalogueWatcher
+from oc.sharecache import ShareCache
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +49,19 @@ class CatalogueSettings(Protocol):
 class ApplicationCatalogue:
     """The catalogue. Reading takes no lock and does no I/O; changes and reloads follow one another.
 
-    builds: how often the database was read. hits: how often somebody was served from memory.
+    builds: how often the database was read. hits: how often somebody was served from memory. cache: where replicas on
+    a standalone MongoDB tell one another of changes.
     """
 
-    def __init__(self, datastore: DataStore, settings: CatalogueSettings) -> None:
+    def __init__(self, datastore: DataStore, settings: CatalogueSettings, cache: ShareCache) -> None:
         self._namespace = settings.kubernetes.namespace
         self._store = ImageStore(datastore)
         self._views = ViewCache(settings.dock.entries, Path(settings.dock.img_path))
         self._lock = threading.Lock()
         self._snapshot = Catalogue()
         self._loaded = False
-        self._watcher = CatalogueWatcher(self._store, self.reload)
+        self._signal = ChangeSignal(cache)
+        self._watcher = CatalogueWatcher(self._store, self.reload, signal=self._signal.read)
         self.builds = 0
         self.hits = 0
 
@@ -168,6 +172,7 @@ class ApplicationCatalogue:
             if removed:
                 self._store.delete(removed)
             self._replace(self._snapshot.with_changes([successor], removed))
+        self._signal.give()
         return successor
 
     def delete(self, application: Application) -> None:
@@ -175,12 +180,14 @@ class ApplicationCatalogue:
         with self._lock:
             self._store.delete([application.id])
             self._replace(self._snapshot.with_changes(removed=(application.id,)))
+        self._signal.give()
 
     def delete_all(self) -> list[str]:
         """Delete every application; the ids that were there."""
         with self._lock:
             deleted = self._store.delete_all()
             self._replace(self._snapshot.replaced_by(()))
+        self._signal.give()
         return deleted
 
     def _save(self, applications: Sequence[Application]) -> None:
@@ -188,6 +195,7 @@ class ApplicationCatalogue:
         with self._lock:
             self._store.save(applications)
             self._replace(self._snapshot.with_changes(applications))
+        self._signal.give()
 
 
 __all__ = ["ApplicationCatalogue", "CatalogueSettings", "UnusableImageError"]

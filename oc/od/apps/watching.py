@@ -31,6 +31,7 @@ BURST_SECONDS: Final = 2.0  # under a steady stream of changes, reload this ofte
 FIRST_DELAY_SECONDS: Final = 1.0
 LAST_DELAY_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 30.0
+SIGNAL_SECONDS: Final = 1.0
 POLLS_BEFORE_RETRY: Final = 20
 JOIN_SECONDS: Final = 2.0
 _STANDALONE = 40573  # "The $changeStream stage is only supported on replica sets"
@@ -43,13 +44,22 @@ class _NoChangeStreamsError(Exception):
 class CatalogueWatcher:
     """Calls ``reload`` when the collection may have changed; ``reload`` raises ODError when the database is away.
 
-    poll_seconds: between two comparisons on a standalone server, which has no change streams.
+    poll_seconds: between two comparisons on a standalone server, which has no change streams. signal: the mark of the
+    latest change, None when that is not known; another one brings the next comparison forward, by then a reload.
     """
 
-    def __init__(self, store: ImageStore, reload: Callable[[], object], *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        reload: Callable[[], object],
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        signal: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._store = store
         self._reload = reload
         self._poll_seconds = poll_seconds
+        self._signal = signal
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -138,13 +148,23 @@ class CatalogueWatcher:
                 self._poll_seconds,
             )
         seen: frozenset[tuple[str, str]] | None = None
+        mark: str | None = None
         for _ in range(POLLS_BEFORE_RETRY):
+            latest = self._signal() or mark  # read first: what is written after it is seen by it, or by its successor
             try:
                 pairs = self._store.pairs()
-                if pairs != seen:
+                if pairs != seen or latest != mark:
                     self._reload()
-                    seen = pairs
+                    seen, mark = pairs, latest
             except ODError as error:
                 logger.warning("the application catalogue is not compared: %s", error.message)
-            if stopping.wait(self._poll_seconds):
+            self._wait(stopping, mark)
+            if stopping.is_set():
+                return
+
+    def _wait(self, stopping: threading.Event, mark: str | None) -> None:
+        """Until the next comparison is due, another mark is there, or ``stopping`` is set."""
+        end = time.monotonic() + self._poll_seconds
+        while (left := end - time.monotonic()) > 0:
+            if stopping.wait(min(left, SIGNAL_SECONDS)) or self._signal() not in (None, mark):
                 return
