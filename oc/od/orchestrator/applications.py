@@ -291,7 +291,7 @@ def overwrite_variables(output: bytes) -> dict[str, Any]:
     """The JSON of an overwrite script: a dict, or a list of dicts; anything else gives nothing."""
     try:
         found = json.loads(output or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         logger.warning("the overwrite script prints no JSON")
         return {}
     merged: dict[str, Any] = {}

@@ -22,6 +22,10 @@ NODE_OPTIONS = {
     "exec_answers": [
         {"match": "*supervisorctl status never", "status": 3},
         {"match": "*occall.js*", "status": 0},
+        {"match": "/composer/gpus --type pod_application", "output": '[{"GPU": "7"}, {"STARTED_AS": "pod"}]'},
+        {"match": "/composer/gpus --type ephemeral_container", "output": '{"GPU": "7", "STARTED_AS": "container"}'},
+        {"match": "/composer/failing --type *", "status": 3, "output": '{"GPU": "7"}'},
+        {"match": "/composer/talking --type *", "output": "GPU=7"},
         *desktop_exec_answers(),
     ],
     "images": [

@@ -245,3 +245,28 @@ def test_applications_mount_the_home_the_desktop_has(
     pod = admin.api("GET", f"{PODS}/{started.container_id}")
     (home,) = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "home"]
     assert home["persistentVolumeClaim"]["claimName"] == claim_of(admin, desktop)
+
+
+def test_a_volume_of_its_own_goes_with_its_claim_when_configured(
+    make_orchestrator: Callable[..., Orchestrator], admin: ClusterAdmin, login: Login, path: str
+) -> None:
+    removed = {"desktop__removepersistentvolumeclaim": True, "desktop__removepersistentvolume": True}
+    orchestrator = make_orchestrator(volume_settings(**removed))
+    launch(orchestrator, login)
+    volume = f"{VOLUMES}/planet-{login.identity.userid}"
+    assert admin.exists(volume)
+    orchestrator.remove_desktop(login.identity)
+    assert eventually(lambda: not admin.exists(path) and not admin.exists(volume))
+
+
+def test_a_claim_that_never_binds_is_told_and_takes_no_more_than_its_part_of_the_launch(
+    make_orchestrator: Callable[..., Orchestrator], admin: ClusterAdmin, login: Login, path: str
+) -> None:
+    settings = settings_for("nobody-provides-this", K8S_BOUND_PVC_TIMEOUT_SECONDS=1)
+    orchestrator, progress = make_orchestrator(settings), Progress()
+    orchestrator.write_login_secrets(login)
+    with pytest.raises(LaunchFailedError, match="unbound"):
+        orchestrator.create_desktop(login.identity, CLIENT, progress, Deadline(5))
+    assert progress.has(f"b.Volume planet-{login.identity.userid} is Pending")
+    assert admin.exists(path), "the claim is for the next launch"
+    assert eventually(lambda: not admin.pods(login.identity.userid))
