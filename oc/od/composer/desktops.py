@@ -155,9 +155,14 @@ class Desktops:
         self._accounting.increment("desktop", "createsuccess")
         self._record(identity, client, desktop, "start")
         webhooks_ended = self._webhooks.created(desktop, identity, progress)
-        with self._timing("ready"):
-            ready = self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS))
-        webhooks_ended()
+        try:
+            with self._timing("ready"):
+                ready = self._orchestrator.wait_ready(desktop, progress, Deadline(READY_SECONDS))
+        except LaunchFailedError:
+            self._discard(desktop, Deadline(READY_SECONDS))
+            raise
+        finally:
+            webhooks_ended()
         if not ready:
             logger.warning("desktop %s is handed out before all its services answered", desktop.name)
         return desktop

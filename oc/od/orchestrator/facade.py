@@ -15,6 +15,7 @@ from oc.errors import ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity, Login
 from oc.od.orchestrator.announcing import StartAnnouncer
+from oc.od.orchestrator import startrules
 from oc.od.orchestrator.applications import (
     ApplicationInstance,
     ApplicationRunner,
@@ -262,8 +263,16 @@ class Orchestrator:
         self.cache.feed(self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline))
 
     def wait_ready(self, desktop: Desktop, progress: Progress, deadline: Deadline) -> bool:
-        """Wait for the services of the desktop; False when some did not answer in time."""
-        return self._readiness.wait(desktop, progress, deadline)
+        """Wait for the services of the desktop; False when some did not answer in time.
+
+        Raises LaunchFailedError as soon as the pod has ended or is going away: nothing can answer any more.
+        """
+
+        def alive() -> bool:
+            pod = self.cache.get(desktop.name)
+            return pod is not None and pod.uid == desktop.uid and pod.usable and startrules.ended(pod) is None
+
+        return self._readiness.wait(desktop, progress, deadline, alive)
 
     def delete_desktop_pod(self, desktop: Desktop, deadline: Deadline | None = None) -> None:
         """Delete the pod at once, secrets stay; the next desktop gets another name and another VNC password."""

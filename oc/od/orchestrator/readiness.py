@@ -11,7 +11,7 @@ from oc.errors import DeadlineExceededError, ODError
 from oc.model.deadline import Deadline
 from oc.od.orchestrator.client import KubernetesClient
 from oc.od.orchestrator.desktop import Desktop
-from oc.od.orchestrator.errors import ExecError, KubernetesError
+from oc.od.orchestrator.errors import ExecError, KubernetesError, LaunchFailedError
 from oc.od.orchestrator.execution import run_in_container
 from oc.od.orchestrator.starting import Progress
 from oc.od.settings import Settings
@@ -70,27 +70,29 @@ class Readiness:
         self._client = client
         self._sleep = sleep
 
-    def wait(self, desktop: Desktop, progress: Progress, deadline: Deadline) -> bool:
+    def wait(self, desktop: Desktop, progress: Progress, deadline: Deadline, alive: Callable[[], bool]) -> bool:
         """True when every service answered before the deadline; what is missing then is logged.
 
-        A check that passed is not asked again, so a ready desktop costs one command each.
-        Raises ODError when the configuration cannot be followed.
+        alive: whether the pod can still become ready; asked before each command. A check that passed is not asked again, so a ready desktop costs one command each.
+        Raises LaunchFailedError as soon as the pod has ended, ODError when the configuration cannot be followed.
         """
         if desktop.ip is None or desktop.container_name is None:
             return False
         started = time.monotonic()
         for check in readiness_checks(self._settings, desktop.ip):
             progress(f"c.Waiting for {check.name}")
-            if not self._passes(desktop, check, deadline):
+            if not self._passes(desktop, check, deadline, alive):
                 logger.warning("desktop %s: %s is not ready in time", desktop.name, check.name)
                 return False
         progress(f"c.Services ready after {time.monotonic() - started:.1f} s")
         return True
 
-    def _passes(self, desktop: Desktop, check: Check, deadline: Deadline) -> bool:
-        """Ask until the answer is yes; False at the deadline, or when the pod is gone."""
+    def _passes(self, desktop: Desktop, check: Check, deadline: Deadline, alive: Callable[[], bool]) -> bool:
+        """Ask until the answer is yes; False at the deadline."""
         container = desktop.container_name or ""
         while not deadline.expired:
+            if not alive():
+                raise _ended(desktop)
             try:
                 result = run_in_container(
                     self._client,
@@ -104,7 +106,9 @@ class Readiness:
                 if result.exit_code == 0:
                     return True
             except KubernetesError as error:
-                if error.code in (401, 403, 404):
+                if error.code == 404:
+                    raise _ended(desktop) from error
+                if error.code in (401, 403):
                     logger.warning("desktop %s cannot be asked: %s", desktop.name, error)
                     return False
             except DeadlineExceededError:
@@ -113,3 +117,7 @@ class Readiness:
                 logger.debug("desktop %s, %s: %s", desktop.name, check.name, error.doing)
             self._sleep(min(PAUSE_SECONDS, deadline.remaining()))
         return False
+
+
+def _ended(desktop: Desktop) -> LaunchFailedError:
+    return LaunchFailedError("the desktop ended while its services were starting", doing=f"waiting for {desktop.name}")

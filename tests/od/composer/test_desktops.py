@@ -169,6 +169,14 @@ def test_a_desktop_that_cannot_be_resumed_is_replaced() -> None:
     assert opened.history.desktop_events == [("start", "fry-0002b")]
 
 
+def test_a_desktop_that_ends_while_its_services_start_is_discarded_and_not_handed_out() -> None:
+    cluster = Cluster()
+    cluster.failing["ready"] = LaunchFailedError("the desktop ended while its services were starting")
+    with pytest.raises(LaunchFailedError, match="services"):
+        Opened(cluster).desktops.open(fry(), CLIENT)
+    assert cluster.calls == ["find", "create", "ready", "delete"]
+
+
 def test_nothing_is_created_while_the_old_desktop_cannot_be_deleted() -> None:
     cluster = Cluster(desktop(labels={"crew": "staff"}))
     cluster.failing["delete"] = UnavailableError("the API is away")

@@ -11,12 +11,12 @@ import pytest
 from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import Login
-from oc.od.orchestrator import Desktop, Orchestrator
+from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
 from oc.od.orchestrator.readiness import readiness_checks
 from oc.od.settings import Settings
 from tests.waiting import eventually
 
-from .support import CLIENT, POD_TEMPLATE, ClusterAdmin, Progress, settings_with
+from .support import CLIENT, POD_TEMPLATE, PODS, ClusterAdmin, Progress, settings_with
 
 
 def with_graphical(**changes: Any) -> Settings:
@@ -78,12 +78,29 @@ def test_a_service_that_never_comes_up_is_given_up_at_the_deadline(
     assert progress.texts == ["c.Waiting for never"]
 
 
-def test_a_desktop_that_is_gone_is_not_ready(
+def test_a_desktop_that_is_gone_is_said_to_be_gone_at_once(
     orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop]
 ) -> None:
     desktop = make_desktop(orchestrator)
     orchestrator.delete_desktop_pod(desktop)
-    assert orchestrator.wait_ready(desktop, Progress(), Deadline(20)) is False
+    with pytest.raises(LaunchFailedError, match="ended while its services"):
+        orchestrator.wait_ready(desktop, Progress(), Deadline(3600))
+
+
+def test_a_desktop_that_is_deleted_while_its_services_start_is_not_waited_for(
+    make_orchestrator: Callable[..., Orchestrator],
+    make_desktop: Callable[[Orchestrator], Desktop],
+    admin: ClusterAdmin,
+) -> None:
+    orchestrator = make_orchestrator(with_graphical(waitfor_services=["never"]))
+    desktop = make_desktop(orchestrator)
+
+    def deleting(text: str) -> None:
+        assert text == "c.Waiting for never"
+        admin.api("DELETE", f"{PODS}/{desktop.name}", {"gracePeriodSeconds": 0})
+
+    with pytest.raises(LaunchFailedError, match="ended while its services"):
+        orchestrator.wait_ready(desktop, deleting, Deadline(3600))
 
 
 def test_a_check_that_stumbles_is_asked_again(
