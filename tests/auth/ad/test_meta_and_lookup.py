@@ -50,6 +50,19 @@ def test_a_meta_login_ends_in_the_home_account_with_the_labels_of_both(ad_api: A
     assert ad_api.result("auth/logout") == {"url": "/"}
 
 
+def test_an_operator_is_told_why_a_domain_user_has_the_labels(ad_api: Api) -> None:
+    found = ad_api.manager("POST", "explain", json={"provider": "adtest", "userid": "leela"}).json()
+    assert (found["source"], found["permitted"]) == ("directory", True)
+    assert {rule["label"]: rule["conditions"][0]["tests"][0]["test"] for rule in found["rules"] if rule["applies"]} == {
+        "shipcrew": "memberOf",
+        "captain": "memberOf",
+        "domainusers": "primarygroupid",
+    }
+    ad_api.login("adtest", userid="leela", password=samba.PASSWORDS["leela"])
+    assert ad_api.result("auth/labels") == found["labels"]
+    ad_api.post("auth/logout")
+
+
 def test_a_meta_login_may_name_its_provider(ad_api: Api) -> None:
     assert ad_api.login("MetaDirectory", **LEELA)["userid"] == "leela"
 
