@@ -122,7 +122,8 @@ class ApplicationCatalogue:
         return self.view(labels).entries
 
     def find_for_user(self, labels: Collection[str], word: str) -> Application:
-        """The application to launch: by id, by name, launch, path or program, by MIME type; of the allowed ones only.
+        """The application to launch: by id, by name, launch, path or program, by MIME type or extension (``.odt``);
+        of the allowed ones only.
 
         Raises ODResourceNotFoundError, or AuthenticationDeniedError when it was allowed a moment ago and no longer is.
         """

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,16 +57,30 @@ class UserView:
     @functools.cached_property
     def mime_types(self) -> dict[str, Application]:
         """MIME type -> application: the first that claims it, or the last one that wants to be the default."""
+        return self._claims(lambda app: app.mimetype)
+
+    @functools.cached_property
+    def file_extensions(self) -> dict[str, Application]:
+        """File extension, in lower case and without dot -> application, by the same rule."""
+        return self._claims(lambda app: [text.lower().removeprefix(".") for text in app.fileextensions])
+
+    def _claims(self, claimed: Callable[[Application], Iterable[str]]) -> dict[str, Application]:
         found: dict[str, Application] = {}
         for app in self.applications:
-            for mime in app.mimetype:
-                if app.usedefaultapplication or mime not in found:
-                    found[mime] = app
+            for name in claimed(app):
+                if app.usedefaultapplication or name not in found:
+                    found[name] = app
         return found
 
     def find(self, word: str) -> Application | None:
-        """The allowed application with this id, else this name, launch, path or program, else for this MIME type."""
-        return self._by_id.get(word) or self._by_word.get(word) or self.mime_types.get(word)
+        """The allowed application with this id, else this name, launch, path or program, else for this MIME type.
+
+        A word that starts with a dot may also be a file extension.
+        """
+        found = self._by_id.get(word) or self._by_word.get(word) or self.mime_types.get(word)
+        if found is None and word.startswith("."):
+            found = self.file_extensions.get(word[1:].lower())
+        return found
 
 
 class ViewCache:

@@ -157,6 +157,20 @@ class TestTheSearchForALaunch:
         assert view(first, second, third, fourth).find("t/a") is fourth
         assert view(first, second, third, fourth).find("t/b") is first
 
+    def test_a_word_with_a_dot_may_be_a_file_extension_by_the_same_rule(self) -> None:
+        first = app("a:1", fileextensions=("odt", "DOCX"))
+        second = app("b:1", fileextensions=(".odt",), usedefaultapplication=True)
+        assert view(first).file_extensions == {"odt": first, "docx": first}
+        assert view(first, second).find(".odt") is second
+        assert view(first, second).find(".Docx") is first
+        assert view(first).find("odt") is None
+        assert view(first).find(".") is None
+        named = app("c:1", launch=".odt")
+        assert view(first, named).find(".odt") is named
+
+    def test_extensions_of_hidden_applications_are_not_found(self) -> None:
+        assert view(app("a:1", fileextensions=("odt",), acl={"permit": ["crew"]})).find(".odt") is None
+
 
 class TestTheSearchOfAnOperator:
     CATALOGUE = Catalogue(
