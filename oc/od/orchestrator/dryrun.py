@@ -54,7 +54,7 @@ class DryRun:
         found = self._store.read(identity, deadline)
         account = self._launcher.account(found)
         try:
-            home = self._home(request, account)
+            home = self._home(request, found, account)
             vnc = self._vnc(identity, found, account, deadline)
             manifest = self._launcher.manifest(request, found, account, home, vnc)
             return masked_pod(self._client.create(PODS, manifest, deadline=deadline, dry_run=True))
@@ -71,12 +71,14 @@ class DryRun:
         ref = SecretRef(draft["metadata"]["name"], "vnc", "vnc")
         return VncSecret(ref.name, "", "", name, ref)
 
-    def _home(self, request: LaunchRequest, account: PosixAccount) -> HomeVolume:
-        uuid = secrets.token_hex(3)[:5]
+    def _home(self, request: LaunchRequest, found: UserSecrets, account: PosixAccount) -> HomeVolume:
+        uuid, attributes = secrets.token_hex(3)[:5], found.attributes
         identity, locale = request.identity, request.client.locale
         name: str | None = None
         if homes.needs_claim(self._settings):
-            wanted = homes.home_claim(self._settings, identity, account, uuid=uuid, locale=locale)
+            wanted = homes.home_claim(
+                self._settings, identity, account, uuid=uuid, locale=locale, attributes=attributes
+            )
             claim = self._storage.find(identity, wanted, request.deadline)
             if claim is None:
                 if wanted.volume is not None:
@@ -84,7 +86,9 @@ class DryRun:
                 claim = wanted.claim
                 self._check(CLAIMS, claim, request.deadline)
             name = claim["metadata"]["name"]
-        return homes.home_volume(self._settings, identity, account, claim_name=name, uuid=uuid, locale=locale)
+        return homes.home_volume(
+            self._settings, identity, account, claim_name=name, uuid=uuid, locale=locale, attributes=attributes
+        )
 
     def _check(self, resource: Resource, manifest: Json, deadline: Deadline) -> None:
         """Raises KubernetesError when the API would refuse it for another reason than that it exists, or its right

@@ -124,7 +124,12 @@ class Launcher:
             if home is None:
                 request.progress("b.Preparing storage")
                 home = self._storage.prepare(
-                    request.identity, account, request.client.locale, request.progress, request.deadline
+                    request.identity,
+                    account,
+                    request.client.locale,
+                    request.progress,
+                    request.deadline,
+                    self._store.attributes(request.identity, account, request.deadline),
                 )
             over = taken | {pod.name for pod in pods}
             claim = self._claims.claim(request.identity, found, account.uid, over, request.deadline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -35,16 +35,24 @@ class HomeStorage:
         self._refused: set[str] = set()
 
     def prepare(
-        self, identity: Identity, account: PosixAccount, locale: str, progress: Progress, deadline: Deadline
+        self,
+        identity: Identity,
+        account: PosixAccount,
+        locale: str,
+        progress: Progress,
+        deadline: Deadline,
+        attributes: Mapping[str, str] | None = None,
     ) -> HomeVolume:
         """The home volume for a new desktop; a claim is created when configured so.
+
+        attributes: what the login told of the user, for the templates.
 
         A claim that does not bind is told to the user and left to the scheduler: the pod waits for it.
         """
         uuid = secrets.token_hex(3)[:5]
         if not homes.needs_claim(self._settings):
-            return homes.home_volume(self._settings, identity, account, uuid=uuid, locale=locale)
-        wanted = homes.home_claim(self._settings, identity, account, uuid=uuid, locale=locale)
+            return homes.home_volume(self._settings, identity, account, uuid=uuid, locale=locale, attributes=attributes)
+        wanted = homes.home_claim(self._settings, identity, account, uuid=uuid, locale=locale, attributes=attributes)
         claim = self.find(identity, wanted, deadline) or self._create(identity, wanted, progress, deadline)
         name = claim["metadata"]["name"]
         phase = self._phase_when_settled(claim, deadline)

@@ -13,11 +13,11 @@ from typing import Any
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
-from oc.model.identity import Identity, Login
+from oc.model.identity import Identity, Login, PosixAccount
 from oc.od.orchestrator.client import JSON_PATCH, Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError
+from oc.od.orchestrator.manifests import homes, selectors
 from oc.od.orchestrator.manifests import secrets as manifests
-from oc.od.orchestrator.manifests import selectors
 from oc.od.orchestrator.manifests.types import SecretDraft, SecretRef
 from oc.od.orchestrator.resources import SECRETS
 from oc.od.settings import Settings
@@ -32,6 +32,7 @@ WRITTEN = "abcdesktop/written"
 
 LOGIN_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
+MAX_ATTRIBUTE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,12 @@ class UserSecrets:
         found = self._of(access_type)
         return manifests.decode_secret(found[0]) if found else None
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What the login told of the user, as far as it is short text: photos and long lists are not."""
+        found = {key: value for key, value in (self.data("ldif") or {}).items() if len(value) <= MAX_ATTRIBUTE_BYTES}
+        return {key: value.decode() for key, value in found.items() if _is_text(value)}
+
     def count(self, access_type: str) -> int:
         """Number of usable secrets of that ``access_type``."""
         return len(self._of(access_type))
@@ -80,6 +87,14 @@ class UserSecrets:
             obj for obj in self.objects if _labels(obj).get("access_type") == access_type and manifests.secret_ref(obj)
         ]
         return sorted(found, key=lambda obj: (obj["metadata"].get("creationTimestamp", ""), obj["metadata"]["name"]))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def vnc_secret_from(obj: Json) -> VncSecret | None:
@@ -112,10 +127,16 @@ class SecretStore:
             selector += ",access_type!=ldif"
         return UserSecrets(tuple(self._client.items(SECRETS, selector, deadline=deadline)))
 
-    def read_type(self, identity: Identity, access_type: str) -> UserSecrets:
+    def read_type(self, identity: Identity, access_type: str, deadline: Deadline | None = None) -> UserSecrets:
         """The user's secrets of one ``access_type``."""
         selector = selectors.secret_selector(self._settings, identity, access_type)
-        return UserSecrets(tuple(self._client.items(SECRETS, selector)))
+        return UserSecrets(tuple(self._client.items(SECRETS, selector, deadline=deadline)))
+
+    def attributes(self, identity: Identity, account: PosixAccount, deadline: Deadline) -> dict[str, str]:
+        """What the login told of the user; asked for only when a template of the home names some of it."""
+        if not homes.wants_attributes(self._settings, identity, account):
+            return {}
+        return self.read_type(identity, "ldif", deadline).attributes
 
     def write_login(self, login: Login) -> None:
         """Write every secret of a login, in parallel.

@@ -270,3 +270,26 @@ def test_a_claim_that_never_binds_is_told_and_takes_no_more_than_its_part_of_the
     assert progress.has(f"b.Volume planet-{login.identity.userid} is Pending")
     assert admin.exists(path), "the claim is for the next launch"
     assert eventually(lambda: not admin.pods(login.identity.userid))
+
+
+def test_a_claim_is_made_of_what_the_login_told_of_the_user(
+    make_orchestrator: Callable[..., Orchestrator],
+    admin: ClusterAdmin,
+    make_identity: Callable[..., Identity],
+    immediate: str,
+) -> None:
+    """Attributes are names for the template; they hide neither the identity nor the labels of the user."""
+    from .conftest import login_of
+
+    plain = login_of(make_identity())
+    told = {"mail": "fry@example.org", "provider": "other", "shipcrew": "no", "jpegPhoto": b"\xff", "note": "x" * 2000}
+    login = Login(plain.identity, attributes=told, posix=plain.posix, claims=plain.claims)
+    text = "{{ mail }}|{{ provider }}|{{ shipcrew }}|{{ jpegPhoto }}|{{ note }}|{{ unknown }}"
+    template = {
+        "metadata": {"name": "{{ provider }}-{{ userid }}", "annotations": {"who": text}},
+        "spec": {**settings_for(immediate).storage.persistentvolumeclaim["spec"]},
+    }
+    orchestrator = make_orchestrator(settings_for(immediate, **{"desktop.persistentvolumeclaim": template}))
+    launch(orchestrator, login)
+    claim = admin.api("GET", f"{CLAIMS}/planet-{login.identity.userid}")
+    assert claim["metadata"]["annotations"]["who"] == "fry@example.org|planet|true|||"

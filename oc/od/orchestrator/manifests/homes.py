@@ -15,6 +15,7 @@ from oc.od.orchestrator.manifests.types import HomeClaim, HomeVolume, Json, Mani
 from oc.od.settings import Settings
 
 CLAIM: Final = "persistentVolumeClaim"
+_TAG: Final = re.compile(r"\{\{[{&#^]?\s*([\w-]+)")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -22,6 +23,15 @@ def needs_claim(settings: Settings) -> bool:
     """True when a claim has to be found or created before ``home_volume`` can be called."""
     storage = settings.storage
     return storage.homedirectorytype == CLAIM and isinstance(storage.persistentvolumeclaim, Mapping)
+
+
+def wants_attributes(settings: Settings, identity: Identity, account: PosixAccount) -> bool:
+    """True when a template of the home names something that only ``attributes`` can give."""
+    storage = settings.storage
+    used = {CLAIM: (storage.persistentvolumeclaim, storage.persistentvolume), "nfs": (storage.nfs,)}
+    texts = used.get(storage.homedirectorytype or "", ())
+    known = templates.storage_context(identity, account, uuid="")
+    return any(name not in known for text in texts for name in _TAG.findall(str(text)))
 
 
 def home_volume(
@@ -32,10 +42,12 @@ def home_volume(
     claim_name: str | None = None,
     uuid: str = "",
     locale: str = "",
+    attributes: Mapping[str, str] | None = None,
 ) -> HomeVolume:
     """The volume of a user's home.
 
     claim_name: name of the claim found or created, when ``needs_claim``. uuid: 5 hex digits for ``desktop.nfs``.
+    attributes: what the login told of the user, names for its template.
     Raises ManifestError when the configuration lacks what its home type needs.
     """
     storage = settings.storage
@@ -46,7 +58,7 @@ def home_volume(
     if kind == "nfs":
         if not storage.nfs:
             raise ManifestError("desktop.homedirectorytype is 'nfs', but desktop.nfs is not set")
-        context = templates.storage_context(identity, account, uuid=uuid, locale=locale)
+        context = templates.storage_context(identity, account, uuid=uuid, locale=locale, attributes=attributes)
         return HomeVolume({"nfs": templates.render(storage.nfs, context, templates.volume)})
     if kind == CLAIM:
         configured = storage.persistentvolumeclaim
@@ -70,7 +82,13 @@ def _host_directory(settings: Settings, identity: Identity) -> str:
 
 
 def home_claim(
-    settings: Settings, identity: Identity, account: PosixAccount, *, uuid: str, locale: str = ""
+    settings: Settings,
+    identity: Identity,
+    account: PosixAccount,
+    *,
+    uuid: str,
+    locale: str = "",
+    attributes: Mapping[str, str] | None = None,
 ) -> HomeClaim:
     """Render the claim of a user's home, and its volume when there is a template; both see the same ``uuid``.
 
@@ -79,7 +97,7 @@ def home_claim(
     storage = settings.storage
     if not isinstance(storage.persistentvolumeclaim, Mapping):
         raise ManifestError("desktop.persistentvolumeclaim is not a template")
-    context = templates.storage_context(identity, account, uuid=uuid, locale=locale)
+    context = templates.storage_context(identity, account, uuid=uuid, locale=locale, attributes=attributes)
     made: Json | None = None
     if storage.persistentvolume:
         made = _object(storage.persistentvolume, "PersistentVolume", identity, context)

@@ -103,9 +103,19 @@ def posix_context(posix: PosixAccount) -> dict[str, Any]:
     return dataclasses.asdict(posix)
 
 
-def storage_context(identity: Identity, posix: PosixAccount, *, uuid: str, locale: str = "") -> dict[str, Any]:
-    """The names of volume and claim templates; the user's labels never hide another name."""
-    context: dict[str, Any] = dict(identity.labels)
+def storage_context(
+    identity: Identity,
+    posix: PosixAccount,
+    *,
+    uuid: str,
+    locale: str = "",
+    attributes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The names of volume and claim templates; the user's labels never hide another name.
+
+    attributes: what the login told of the user (``mail``, ``department`` ...); they hide nothing either.
+    """
+    context: dict[str, Any] = {**(attributes or {}), **identity.labels}
     context.update(posix_context(posix))
     context.update(
         provider=identity.provider.lower(),
