@@ -25,6 +25,7 @@ import controllers
 from controllers.root import Root
 from oc.logging import bootstrap_logging, configure_logging
 from oc.od.commands import check_backends, generate_keys
+from oc.od.reloading import Reloader
 from oc.od.services import EXIT_UNUSABLE_FILE, BootError, services
 from oc.od.settings import ConfigurationError, Settings, load_settings
 from oc.od.settings.commands import check_config, print_config
@@ -99,7 +100,7 @@ def start_http(settings: Settings) -> None:
     lanes = default_lanes(settings.server.thread_pool)
     threads = pool_size(settings.server.thread_pool, lanes)
     configure_server(settings, threads)
-    signals = StopSignals()
+    signals = StopSignals(reload=Reloader(services).request)
     cherrypy.tree.mount(make_application(services, Root(), controllers, lanes=lanes), MOUNT)
     ODCherryWatcher(cherrypy.engine, services).subscribe()
     cherrypy.engine.start()

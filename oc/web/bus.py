@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import cherrypy
@@ -41,17 +42,19 @@ class ODCherryWatcher(SimplePlugin):  # type: ignore[misc]  # CherryPy has no ty
 
 
 class StopSignals:
-    """SIGTERM, SIGQUIT and SIGINT ask the engine to exit; other signals keep CherryPy's meaning.
+    """SIGTERM, SIGQUIT and SIGINT ask the engine to exit, SIGHUP calls ``reload``; others keep CherryPy's meaning.
 
     A signal during the start is kept in ``requested``: CherryPy would end the process there and then, with requests
     in flight because the port may be open already.
     """
 
-    def __init__(self, engine: Any = cherrypy.engine) -> None:
+    def __init__(self, engine: Any = cherrypy.engine, reload: Callable[[], object] | None = None) -> None:
         self.requested = False
         self._engine = engine
         handler = engine.signal_handler
         ours = {name: functools.partial(self._received, name) for name in STOP_SIGNALS}
+        if reload is not None:  # CherryPy would replace the process by a new one, with requests in flight
+            ours["SIGHUP"] = functools.partial(_called, reload)
         handler.handlers = {**handler.handlers, **ours}
         handler.subscribe()
 
@@ -60,3 +63,8 @@ class StopSignals:
         self.requested = True
         if self._engine.state != self._engine.states.STARTING:
             self._engine.exit()
+
+
+def _called(action: Callable[[], object], *_: object) -> None:
+    """``action`` as a signal handler."""
+    action()
