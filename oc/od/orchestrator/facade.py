@@ -14,8 +14,8 @@ from typing import Any
 from oc.errors import ODResourceNotFoundError
 from oc.model.deadline import Deadline
 from oc.model.identity import ClientInfo, Identity, Login
-from oc.od.orchestrator.announcing import StartAnnouncer
 from oc.od.orchestrator import startrules
+from oc.od.orchestrator.announcing import StartAnnouncer
 from oc.od.orchestrator.applications import (
     ApplicationInstance,
     ApplicationRunner,

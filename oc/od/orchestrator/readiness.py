@@ -73,7 +73,8 @@ class Readiness:
     def wait(self, desktop: Desktop, progress: Progress, deadline: Deadline, alive: Callable[[], bool]) -> bool:
         """True when every service answered before the deadline; what is missing then is logged.
 
-        alive: whether the pod can still become ready; asked before each command. A check that passed is not asked again, so a ready desktop costs one command each.
+        alive: whether the pod can still become ready; asked before each command. A check that passed is not asked
+        again, so a ready desktop costs one command each.
         Raises LaunchFailedError as soon as the pod has ended, ODError when the configuration cannot be followed.
         """
         if desktop.ip is None or desktop.container_name is None:
