@@ -43,8 +43,11 @@ def with_one_retry(first: Service, second: Service, token: str) -> str:
         with Api(first.url, token=token) as client:
             return str(client.result("composer/launchdesktop")["vncpassword"])
     except (requests.RequestException, AssertionError, ValueError, KeyError):
-        with Api(second.url, token=token, timeout=100) as client:
-            return str(client.result("composer/launchdesktop")["vncpassword"])
+        try:
+            with Api(second.url, token=token, timeout=100) as client:
+                return str(client.result("composer/launchdesktop")["vncpassword"])
+        except requests.RequestException as error:
+            raise AssertionError(f"the replica that was left alone failed:\n{second.log_tail()}") from error
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "restarted"])
