@@ -31,8 +31,10 @@ def main(arguments: list[str]) -> int:
         print(f"the image cannot be built: {reason}")
         return 1
     state = Path(arguments[1]).resolve()
+    builder = Builder(state)
     try:
-        Builder(state).build(_arguments(state / "mirror"), state / "mirror")
+        builder.build(_arguments(state / "mirror"), state / "mirror")
+        builder.close()
     except ImageError as error:
         print(error)
         return 1

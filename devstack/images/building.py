@@ -68,7 +68,15 @@ class Builder:
 
     def discard(self, name: str) -> None:
         """Remove a working container."""
+        self.buildah("umount", name)
         self.buildah("rm", name)
+
+    def close(self) -> None:
+        """Leave no mount behind: buildah keeps some of its storage, which then could not be deleted."""
+        storage = str((self.state / "storage").resolve())
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for path in sorted((mount for mount in mounts if mount.startswith(storage)), reverse=True):
+            run(["umount", path], {}, STEP_SECONDS)
 
     def buildah(self, *arguments: str, seconds: float = STEP_SECONDS) -> str:
         """What buildah printed. Raises ImageError."""

@@ -55,6 +55,8 @@ def built() -> Iterator[Built]:
     image = Built(Path(STATE))
     yield image
     image.builder.discard(image.name)
+    image.builder.close()
+    assert STATE not in Path("/proc/self/mounts").read_text()
 
 
 class Replica:
