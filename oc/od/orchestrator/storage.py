@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -23,6 +25,8 @@ from oc.od.settings import Settings
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 1.0
+CREATE_ATTEMPTS = 4
+RETRY_SECONDS = 0.3
 LAZY_BINDING = "WaitForFirstConsumer"
 
 
@@ -114,18 +118,21 @@ class HomeStorage:
         if volume is not None and not self._create_volume(volume, deadline):
             spec = {key: value for key, value in claim["spec"].items() if value != volume["metadata"]["name"]}
             claim = {**claim, "spec": spec}
-        try:
-            return self._client.create(CLAIMS, claim, deadline=deadline)
-        except KubernetesError as error:
-            if error.code != 409 and not error.maybe_done:
-                raise LaunchFailedError(
-                    f"the volume of your home directory is refused: {error.api_message}"[:500],
-                    doing=f"creating claim {claim['metadata']['name']}",
-                ) from error
-        found = self.find(identity, wanted, deadline)
-        if found is None:
-            raise LaunchFailedError("the volume of your home directory cannot be made, please try again")
-        return found
+        for attempt in range(CREATE_ATTEMPTS):
+            try:
+                return self._client.create(CLAIMS, claim, deadline=deadline)
+            except KubernetesError as error:
+                if error.code != 409 and not error.maybe_done:
+                    raise LaunchFailedError(
+                        f"the volume of your home directory is refused: {error.api_message}"[:500],
+                        doing=f"creating claim {claim['metadata']['name']}",
+                    ) from error
+            # The name decides: what an unanswered call made, or somebody else, is found by it.
+            found = self.find(identity, wanted, deadline)
+            if found is not None:
+                return found
+            time.sleep(deadline.cap(RETRY_SECONDS * (attempt + random.random())))
+        raise LaunchFailedError("the volume of your home directory cannot be made, please try again")
 
     def _create_volume(self, volume: Json, deadline: Deadline) -> bool:
         """False when pyos may not create volumes."""
