@@ -64,7 +64,8 @@ def test_a_pod_that_fails_while_it_starts_ends_the_launch_at_once(user: Api, adm
     if not answer.good:
         assert answer.status == 500
         assert any(
-            words in answer.message for words in ("make room", "is gone", "removed while", "could not be reached")
+            words in answer.message
+            for words in ("make room", "is gone", "removed while", "could not be reached", "ended while its services")
         )
     admin.no_faults()
     again = ask(user, LAUNCH)

@@ -55,6 +55,7 @@ logger = logging.getLogger(__name__)
 IO_THREADS = 16
 BACKGROUND_THREADS = 4
 RESUME_SECONDS = 30.0
+EVENTS_SECONDS = 3.0
 POD_RESOURCES_SINCE = (1, 34)
 
 
@@ -134,8 +135,13 @@ class Orchestrator:
             executor.shutdown(wait=False, cancel_futures=True)
 
     def wait_synced(self, seconds: float) -> bool:
-        """Wait for the first lists of pods and of events; False when they take longer than ``seconds`` each."""
-        return all(reflector.synced.wait(seconds) for reflector in (self._pods, self._said))
+        """Wait for the first list of pods; False when it takes longer than ``seconds``.
+
+        The first list of events is waited for too, a moment only: a cluster may refuse to show events.
+        """
+        synced = self._pods.synced.wait(seconds)
+        self._said.synced.wait(min(seconds, EVENTS_SECONDS))
+        return synced
 
     @property
     def watch_age(self) -> float | None:

@@ -107,8 +107,6 @@ class Readiness:
                 if result.exit_code == 0:
                     return True
             except KubernetesError as error:
-                if error.code == 404:
-                    raise _ended(desktop) from error
                 if error.code in (401, 403):
                     logger.warning("desktop %s cannot be asked: %s", desktop.name, error)
                     return False
