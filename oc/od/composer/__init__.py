@@ -118,12 +118,11 @@ class Composer:
         """See addresses.desktop_address; the interface is ``fakedns.interfacename``."""
         return desktop_address(self._orchestrator, self._settings.fakedns.interfacename, userid)
 
-    def user_applications(self, identity: Identity) -> list[dict[str, Any]]:
-        """What the user may start: dock entries of the configuration, then the catalogue (services.md 5.6)."""
-        return self._apps.for_user(identity.labels)
-
     def user_applications_json(self, identity: Identity) -> tuple[bytes, str]:
-        """The same as JSON text, made once for all users who may see the same, and its entity tag."""
+        """What the user may start, as JSON text, and its entity tag (services.md 5.6).
+
+        Dock entries of the configuration, then the catalogue; made once for all users who may see the same.
+        """
         view = self._apps.view(identity.labels)
         return view.json, view.etag
 

@@ -76,15 +76,12 @@ class Applications:
                 raise BadRequestError(f"the limit of {limit} running applications is reached")
             yield
 
-    def running(self, identity: Identity, phase: str | None = None) -> list[dict[str, Any]]:
-        """The user's applications, of one ``phase`` or all. Raises 404 without a desktop, 400 for an unknown phase."""
-        if phase is not None and phase not in PHASES:
-            raise BadRequestError(f"phase must be one of {', '.join(PHASES)}")
-        wanted = LISTED if phase is None else (phase,)
+    def running(self, identity: Identity) -> list[dict[str, Any]]:
+        """The user's applications, whatever their phase. Raises 404 without a desktop."""
         desktop = self._desktop(identity)
         running = self._orchestrator.applications(desktop, identity)
         self._accounting.increment("api", "list_container_app")
-        return [self.entry(application) for application in running if application.status in wanted]
+        return [self.entry(application) for application in running if application.status in LISTED]
 
     def entry(self, running: RunningApplication) -> dict[str, Any]:
         """One item of a list, as the front end and the console read it (http-api.md 3.5)."""
