@@ -108,6 +108,27 @@ def vnc_secret_from(obj: Json) -> VncSecret | None:
     return VncSecret(ref.name, metadata.get("resourceVersion", ""), password, desktop, ref)
 
 
+def _current(objects: Iterable[Json]) -> tuple[Json, ...]:
+    """Of several secrets for one thing the one of the last login.
+
+    There are two when the preferred name was another user's at one login and free at the next.
+    """
+    found = list(objects)
+    last: dict[tuple[str, ...], Json] = {}
+    for obj in sorted(found, key=_written):
+        ref = manifests.secret_ref(obj)
+        if ref is None or ref.access_type == "vnc":  # nothing in it, or a matter of claims
+            last["", obj["metadata"]["name"]] = obj
+        else:
+            last[ref.access_type, ref.kind, ref.share] = obj
+    kept = {obj["metadata"]["name"] for obj in last.values()}
+    return tuple(obj for obj in found if obj["metadata"]["name"] in kept)
+
+
+def _written(obj: Json) -> str:
+    return (obj["metadata"].get("annotations") or {}).get(WRITTEN, "")
+
+
 def _labels(obj: Json) -> dict[str, str]:
     return obj["metadata"].get("labels") or {}
 
@@ -125,12 +146,12 @@ class SecretStore:
         selector = selectors.secret_selector(self._settings, identity)
         if pods:
             selector += ",access_type!=ldif"
-        return UserSecrets(tuple(self._client.items(SECRETS, selector, deadline=deadline)))
+        return UserSecrets(_current(self._client.items(SECRETS, selector, deadline=deadline)))
 
     def read_type(self, identity: Identity, access_type: str, deadline: Deadline | None = None) -> UserSecrets:
         """The user's secrets of one ``access_type``."""
         selector = selectors.secret_selector(self._settings, identity, access_type)
-        return UserSecrets(tuple(self._client.items(SECRETS, selector, deadline=deadline)))
+        return UserSecrets(_current(self._client.items(SECRETS, selector, deadline=deadline)))
 
     def attributes(self, identity: Identity, account: PosixAccount, deadline: Deadline) -> dict[str, str]:
         """What the login told of the user; asked for only when a template of the home names some of it."""
@@ -165,7 +186,7 @@ class SecretStore:
         A secret of that name that is somebody else's is left alone; the draft's other name is taken then.
         """
         obj = draft.manifest
-        written = {WRITTEN: datetime.now(UTC).isoformat(timespec="seconds")}
+        written = {WRITTEN: datetime.now(UTC).isoformat(timespec="milliseconds")}
         for name in (obj["metadata"]["name"], draft.other_name):
             body = {**obj, "metadata": {**obj["metadata"], "name": name, "annotations": written}}
             stored = self._create_or_patch(identity, body, deadline)

@@ -100,6 +100,20 @@ def test_the_same_userid_of_another_provider_gets_secrets_of_its_own(
     assert len(admin.secrets(login.identity.userid)) == 2 * len(before)
 
 
+def test_the_last_login_counts_when_the_usual_name_became_free_after_an_earlier_one(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    orchestrator.write_login_secrets(login)
+    other = replace(login, identity=replace(login.identity, provider="other"), attributes={"mail": "old@example.org"})
+    orchestrator.write_login_secrets(other)
+    orchestrator.remove_desktop(login.identity)
+    orchestrator.write_login_secrets(replace(other, attributes={"mail": "new@example.org"}))
+    assert orchestrator.ldif(other.identity)["mail"] == "new@example.org"
+    assert orchestrator.secret_types(other.identity).count("abcdesktop/localaccount") == 1
+    orchestrator.remove_desktop(other.identity)
+    assert admin.secrets(login.identity.userid) == []
+
+
 def test_an_unlabelled_secret_of_that_name_is_left_alone(
     orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
 ) -> None:
