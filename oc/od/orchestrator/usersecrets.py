@@ -126,7 +126,7 @@ def _current(objects: Iterable[Json]) -> tuple[Json, ...]:
 
 
 def _written(obj: Json) -> str:
-    return (obj["metadata"].get("annotations") or {}).get(WRITTEN, "")
+    return str((obj["metadata"].get("annotations") or {}).get(WRITTEN, ""))
 
 
 def _labels(obj: Json) -> dict[str, str]:
