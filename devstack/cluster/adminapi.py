@@ -6,6 +6,7 @@
 | pod-rules | the same for PodRule |
 | requests | GET: log and counters; DELETE: forget them |
 | watches | GET: of what; DELETE [?resource=]: end them; POST {"silent": bool, "resource": ...}: open, but no events |
+| copies | POST a CopyOrder: many objects at once, straight into the store |
 | compact | POST: forget the history, so that older resourceVersions get 410 |
 | reset | POST: no rules, no log |
 
@@ -21,8 +22,10 @@ import msgspec
 from aiohttp import web
 
 from devstack.cluster.calls import Api
+from devstack.cluster.copying import CopyOrder, make_copies
 from devstack.cluster.faults import FaultRule, Faults, PodRule
 from devstack.cluster.objects import encode
+from devstack.cluster.store import AlreadyExistsError, MissingError
 from devstack.cluster.watching import Watch
 
 PREFIX = "/_devstack/"
@@ -46,9 +49,15 @@ class AdminApi:
             return _answer({"error": "too long"}, 413)
         try:
             body = msgspec.json.decode(await request.read() or b"null")
+            if request.path == f"{PREFIX}copies" and request.method == "POST":
+                return _answer({"made": await make_copies(self._api.store, msgspec.convert(body, CopyOrder))})
             return self._do(request.path[len(PREFIX) :], request.method, request.query.get("resource", ""), body)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             return _answer({"error": str(error)}, 400)
+        except MissingError as error:
+            return _answer({"error": f"there is no {error}"}, 404)
+        except AlreadyExistsError as error:
+            return _answer({"error": f"{error} exists already"}, 409)
 
     def _do(self, what: str, method: str, resource: str, body: Any) -> web.Response:
         faults = self._faults

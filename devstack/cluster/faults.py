@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import random
+import time
+import zlib
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +25,8 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     `resource` is plural, with its subresource: pods, pods/exec.  `latency_s` comes before the answer.  `status`: this
     HTTP status instead of the real answer (409, 410, 429, 500, 503, ...), with `after` only once the request was
     carried out.  `drop`: the connection is cut instead (with `after`: once carried out).  `count`: how many requests
-    (None: until removed).
+    (None: until removed).  `share`: of the requests that fit, by chance; the others go on to the next rule.
+    `per_second`: as many are let through, more wait for their turn, and get 429 when that is over `queue_s` away.
     """
 
     verb: str = "*"
@@ -37,6 +41,9 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     after: bool = False
     drop: bool = False
     count: int | None = None
+    share: float = 1.0
+    per_second: float = 0.0
+    queue_s: float = 1.0
 
     def fits(self, info: RequestInfo, user: str) -> bool:
         return (
@@ -52,7 +59,8 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
     """Which pods (or containers) behave how: see runtime.PodBehaviour for what the behaviours mean.
 
     `labels`: all must be there with these values.  `name`, `namespace`, `image`: globs (`image` of the container that
-    is about to start, or of any of the pod's).  `count`: for how many pods, None: for all.
+    is about to start, or of any of the pod's).  `count`: for how many pods, None: for all.  `ready_spread_s`: each pod
+    takes up to so much longer than `ready_after_s`, always the same for one pod.
     """
 
     labels: dict[str, str] = {}
@@ -61,6 +69,7 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
     image: str = "*"
     unschedulable: bool = False
     ready_after_s: float = 0.0
+    ready_spread_s: float = 0.0
     never_ready: bool = False
     failure: str = ""
     container: str = ""
@@ -86,10 +95,10 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
         images = [image] if image else [c.get("image", "") for c in spec.get("containers") or ()]
         return any(fnmatch.fnmatchcase(text, self.image) for text in images)
 
-    def behaviour(self) -> PodBehaviour:
+    def behaviour(self, uid: str) -> PodBehaviour:
         return PodBehaviour(
             self.unschedulable,
-            self.ready_after_s,
+            self.ready_after_s + self.ready_spread_s * zlib.crc32(uid.encode()) / 2**32,
             self.never_ready,
             self.failure,
             self.container,
@@ -125,15 +134,25 @@ class Faults:
         self.log: deque[Seen] = deque(maxlen=LOG_LENGTH)
         self.counters: Counter[str] = Counter()
         self._pods_hit: dict[int, set[str]] = {}
+        self._turns: dict[int, float] = {}
 
     def rule_for(self, info: RequestInfo, user: str) -> FaultRule | None:
         """The first rule that fits; it counts down."""
         for rule in self.rules:
-            if rule.count != 0 and rule.fits(info, user):
+            if rule.count != 0 and rule.fits(info, user) and (rule.share >= 1 or random.random() < rule.share):
                 if rule.count is not None:
                     rule.count -= 1
                 return rule
         return None
+
+    def turn(self, rule: FaultRule) -> float | None:
+        """Seconds until a request may go on under a rule with `per_second`; None: too long, it is refused."""
+        now = time.monotonic()
+        turn = max(now, self._turns.get(id(rule), 0.0))
+        if turn - now > rule.queue_s:
+            return None
+        self._turns[id(rule)] = turn + 1 / rule.per_second
+        return turn - now
 
     def behaviour_of(self, pod: Object, container: str | None = None, image: str | None = None) -> PodBehaviour:
         """The behaviour of the first pod rule that fits; a pod that was counted keeps its rule."""
@@ -145,7 +164,7 @@ class Faults:
             if rule.count is not None and uid not in hit and len(hit) >= rule.count:
                 continue
             hit.add(uid)
-            return rule.behaviour()
+            return rule.behaviour(uid)
         return PodBehaviour()
 
     def record(self, seen: Seen) -> None:
@@ -161,6 +180,7 @@ class Faults:
         self.rules.clear()
         self.pod_rules.clear()
         self._pods_hit.clear()
+        self._turns.clear()
         self.reset_log()
 
     def describe_log(self) -> list[dict[str, Any]]:

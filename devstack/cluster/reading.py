@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
+import itertools
 import json
 from collections.abc import Iterable, Iterator
+from operator import attrgetter, itemgetter
 
 from devstack.cluster import options, selectors
 from devstack.cluster.calls import Api, Call, Reply, list_reply, object_reply
@@ -41,9 +44,9 @@ def get(api: Api, call: Call) -> Reply:
 
 
 def matching(
-    store: Store, kind: str, namespace: str | None, labels: LabelSelector, fields: FieldSelector
+    store: Store, kind: str, namespace: str | None, labels: LabelSelector, fields: FieldSelector, after: str = ""
 ) -> Iterator[Item]:
-    """The items that fit, in the order of a list, by an index where one serves."""
+    """The items that fit, in the order of a list, by an index where one serves; of one namespace, after a name."""
     indexed = labels.indexable()
     found: Iterable[Item]
     if fields.name is not None and (namespace or fields.namespace):
@@ -52,24 +55,22 @@ def matching(
     elif indexed:
         found = store.table(kind).labelled(namespace, *indexed)
     else:
-        found = store.table(kind).ordered(namespace or fields.namespace)
+        found = store.table(kind).ordered(namespace or fields.namespace, after)
     return (item for item in found if labels.fits(item.obj) and fields.fits(item.obj))
 
 
-def past_items(store: Store, kind: str, namespace: str | None, version: int) -> list[Item]:
-    """The items as they were at a version.  Raises CompactedError."""
-    state = {(item.namespace, item.name): item for item in store.table(kind).ordered(namespace)}
+def past_items(store: Store, kind: str, namespace: str | None, version: int, after: str = "") -> Iterator[Item]:
+    """The items as they were at a version; of one namespace, those after a name.  Raises CompactedError."""
+    before: dict[tuple[str, str], Item | None] = {}
     for change in reversed(store.since(kind, version)):
         key = (change.item.namespace, change.item.name)
-        if namespace is not None and key[0] != namespace:
-            continue
-        if change.type == ADDED:
-            state.pop(key, None)
-        elif change.previous is not None:
-            state[key] = change.previous
-        elif change.type == DELETED:
-            state[key] = change.item
-    return [state[key] for key in sorted(state)]
+        if namespace is None or (key[0] == namespace and key[1] > after):
+            was = change.previous or (change.item if change.type == DELETED else None)
+            before[key] = None if change.type == ADDED else was
+    present = store.table(kind).ordered(namespace, after)
+    unchanged = (item for item in present if (item.namespace, item.name) not in before)
+    past = [item for _, item in sorted(before.items(), key=itemgetter(0)) if item is not None]
+    return heapq.merge(unchanged, past, key=attrgetter("namespace", "name"))
 
 
 def encode_continue(version: int, item: Item) -> str:
@@ -109,16 +110,18 @@ def list_objects(api: Api, call: Call) -> Reply:
         version = version if consistent else store.version
     elif wanted.match == "Exact" and wanted.version:
         version = wanted.version
-    items = _items_at(store, kind, namespace, labels, fields, version, start)
-    if start:
-        after = start.lstrip("/")
-        items = [item for item in items if _key(item, namespace) > after]
+    after = start.lstrip("/")
+    found = _items_at(store, kind, namespace, labels, fields, version, start)
+    found = (item for item in found if not after or _key(item, namespace) > after)
+    # How many remain is told of lists without selectors only: else reading stops behind the page.
+    selected = bool(wanted.labels or wanted.fields)
+    items = list(itertools.islice(found, wanted.limit + 1 if wanted.limit and selected else None))
     metadata: Object = {"resourceVersion": str(version)}
     if wanted.limit and (len(items) > wanted.limit or _more_behind(store, kind, namespace, items, wanted.limit)):
         rest = max(len(items) - wanted.limit, 0)
         items = items[: wanted.limit]
         metadata["continue"] = encode_continue(version if consistent else -1, _keyed(items[-1], namespace))
-        if not wanted.labels and not wanted.fields:
+        if not selected:
             metadata["remainingItemCount"] = rest
     return list_reply(call, items, metadata)
 
@@ -151,14 +154,15 @@ def _items_at(
     fields: FieldSelector,
     version: int,
     start: str,
-) -> list[Item]:
+) -> Iterator[Item]:
+    name = start.lstrip("/").rstrip("\0") if namespace else ""
     if version == store.version or store.table(kind).changed <= version:
-        return list(matching(store, kind, namespace, labels, fields))
+        return matching(store, kind, namespace, labels, fields, name)
     try:
-        items = past_items(store, kind, namespace, version)
+        items = past_items(store, kind, namespace, version, name)
     except CompactedError:
         raise _too_old(start) from None
-    return [item for item in items if labels.fits(item.obj) and fields.fits(item.obj)]
+    return (item for item in items if labels.fits(item.obj) and fields.fits(item.obj))
 
 
 def _too_old(start: str) -> ApiError:

@@ -129,6 +129,8 @@ class Server:
     ) -> web.StreamResponse:
         rule = self.faults.rule_for(info, user.name) if self.faults.rules else None
         if rule is not None:
+            if rule.per_second:
+                await self._wait_turn(rule)
             if rule.latency_s:
                 await asyncio.sleep(rule.latency_s)
             if not rule.after:
@@ -138,6 +140,13 @@ class Server:
         if rule is not None and rule.after:
             _fail(rule)
         return response
+
+    async def _wait_turn(self, rule: FaultRule) -> None:
+        seconds = self.faults.turn(rule)
+        if seconds is None:
+            message = "the server has received too many requests and has asked us to try again later"
+            raise ApiError(429, "TooManyRequests", message, {"retryAfterSeconds": 1}, {"Retry-After": "1"})
+        await asyncio.sleep(seconds)
 
     async def _route(self, request: web.BaseRequest, info: RequestInfo, query: Query, user: User) -> web.StreamResponse:
         if not info.is_resource:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import itertools
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -97,6 +98,11 @@ class Subscription:
         self._changes.append(change)
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many changes are not taken yet."""
+        return len(self._changes)
+
     def take(self) -> list[Change]:
         """Everything that waits, without waiting."""
         changes = list(self._changes)
@@ -163,11 +169,12 @@ class Table:
         self.count -= 1
         self._reindex(item, None)
 
-    def ordered(self, namespace: str | None) -> Iterator[Item]:
-        """In the order of a list: by namespace, then by name."""
+    def ordered(self, namespace: str | None, after: str = "") -> Iterator[Item]:
+        """In the order of a list: by namespace, then by name; of one namespace, those after a name."""
         for space in sorted(self.items) if namespace is None else [namespace]:
-            items = self.items.get(space, {})
-            for name in self.names.get(space, []):
+            items, names = self.items.get(space, {}), self.names.get(space, [])
+            first = bisect.bisect_right(names, after) if after and namespace is not None else 0
+            for name in itertools.islice(names, first, None):
                 yield items[name]
 
     def last(self, namespace: str | None) -> Item | None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from devstack.cluster.node.adopting import is_running, is_settled
 from devstack.cluster.node.executing import execute_streams
 from devstack.cluster.node.following import follow
 from devstack.cluster.node.host import Host
@@ -54,8 +55,23 @@ class Kubelet:
         if (current.get("status") or {}).get("phase") in TERMINAL_PHASES:
             return
         self._scheduler.account(current)
-        worker = self._workers[uid] = PodWorker(self._host, current, node, self._ended)
+        if not is_settled(current):
+            self._begin(current)
+
+    def _begin(self, pod: Object) -> PodWorker:
+        worker = PodWorker(self._host, pod, pod["spec"]["nodeName"], self._ended)
+        self._workers[worker.uid] = worker
+        if is_running(pod):
+            worker.adopt()
         worker.start()
+        return worker
+
+    def _worker(self, pod: Object) -> PodWorker | None:
+        """The worker of a pod somebody asks for: that of a copied pod is made now."""
+        worker = self._workers.get(pod["metadata"]["uid"])
+        if worker is None and is_settled(pod) and self._host.store.get("nodes", None, pod["spec"]["nodeName"]):
+            return self._begin(pod)
+        return worker
 
     def _ended(self, worker: PodWorker) -> None:
         self._scheduler.release(worker.uid)
@@ -81,7 +97,7 @@ class Kubelet:
     async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See PodRuntime."""
         name = pod["metadata"]["name"]
-        worker = self._workers.get(pod["metadata"]["uid"])
+        worker = self._worker(pod)
         found = worker.containers.get(container) if worker else None
         if found is None:
             raise RuntimeRefusedError(f'container "{container}" in pod "{name}" is not available')
@@ -101,7 +117,7 @@ class Kubelet:
 
     async def exec(self, pod: Object, container: str, command: list[str], streams: Streams) -> int:
         """See PodRuntime."""
-        worker = self._workers.get(pod["metadata"]["uid"])
+        worker = self._worker(pod)
         found = worker.containers.get(container) if worker else None
         if worker is None or found is None or not found.is_running:
             raise RuntimeRefusedError(f'unable to upgrade connection: container not found ("{container}")', 500)
@@ -109,7 +125,7 @@ class Kubelet:
 
     async def attach(self, pod: Object, container: str, streams: Streams) -> int:
         """Follow the output of the main process from now on; it has no input here."""
-        worker = self._workers.get(pod["metadata"]["uid"])
+        worker = self._worker(pod)
         found = worker.containers.get(container) if worker else None
         if found is None or not found.is_running:
             raise RuntimeRefusedError(f'unable to upgrade connection: container not found ("{container}")', 500)

@@ -12,6 +12,7 @@ from typing import Any
 
 from devstack.cluster.node import misbehaving, restarting
 from devstack.cluster.node.addresses import NoAddressError
+from devstack.cluster.node.adopting import adopt
 from devstack.cluster.node.container import Container, Ending
 from devstack.cluster.node.host import Host
 from devstack.cluster.node.logs import LogBuffer
@@ -60,6 +61,11 @@ class PodWorker:
                 self._add(spec, role)  # type: ignore[arg-type]
 
     # -- from outside --------------------------------------------------------------------------------------------
+    def adopt(self) -> None:
+        """Before `start`: the pod runs already, its containers are idle ones."""
+        adopt(self.state, self.pod["status"])
+        self._started_main = True
+
     def start(self) -> None:
         """Begin."""
         self.spawn(self._bring_up())
@@ -161,6 +167,11 @@ class PodWorker:
     async def _bring_up(self) -> None:
         if self.pod["metadata"].get("deletionTimestamp"):
             self._terminate(float(self.pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+            return
+        if self._started_main:
+            for container in self.of_role("ephemeral"):
+                if not container.has_run:
+                    self.spawn(self._start(container))
             return
         self.publish()
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
