@@ -31,9 +31,7 @@ run: $(VENV)/.installed peers-run ## start the development stack and pyos, show 
 	@$(BIN)/python -m devstack run --state $(STATE) $(if $(ONCE),--once)
 
 test: $(VENV)/.installed peers-test $(VENV)/.kerberos ## run the whole test suite
-	@# What fails beside other tests is tried once more alone: a crowded machine is told apart from a defect, aloud.
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS) || { echo "the failed tests once more, one at a time:"; \
-	  $(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none $(ARGS); }
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.installed ## formatting, lint, types and layer contracts
 	$(BIN)/ruff format --check .
