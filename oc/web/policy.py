@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from oc.errors import AccessDeniedError
+from oc.model.filevalue import path_of, read_value
 from oc.od.settings.controllers import ControllerPolicy
 from oc.web.address import contains, parse_address
+
+logger = logging.getLogger(__name__)
 
 INVALID_CONFIGURATION = "403.10 - Invalid configuration"
 ADDRESS_DENIED = "403.7 - IP address access denied"
@@ -87,9 +91,27 @@ def _check_key(keys: Iterable[str], address: str, key: str | None, throttle: Key
 
 
 def is_one_of(given: str, keys: Iterable[str]) -> bool:
-    """Compare with every key in constant time; neither length nor position of a match shows in the duration."""
+    """Compare with every key in constant time; neither length nor position of a match shows in the duration.
+
+    keys: as configured. Each may be ``file:///path``, read here: a key that is exchanged counts at once.
+    """
     digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
     found = False
-    for key in keys:
+    for key in _readable(keys):
         found |= hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest())
     return found
+
+
+def _readable(keys: Iterable[str]) -> Iterator[str]:
+    """The keys themselves; one whose file holds none admits nobody, and is told of."""
+    for entry in keys:
+        try:
+            key = read_value(entry)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no UTF-8 text"
+            logger.error("the key in %s cannot be read: %s", path_of(entry), reason)
+            continue
+        if key:
+            yield key
+        else:
+            logger.error("the key in %s cannot be read: the first line is empty", path_of(entry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,15 @@ def test_the_route_needs_its_key(dns_service: Service, headers: dict[str, str]) 
         answer = api.get("desktop/dns/fry", headers=headers)
         assert answer.status_code == 401
         assert KEY not in answer.text
+
+
+def test_its_key_may_stand_in_a_file(own_service: Callable[..., Service], tmp_path: Path) -> None:
+    file = tmp_path / "dnskey"
+    file.write_text(KEY + "\n")
+    policy = {"requestsallowed": {"dns": True}, "permitip": ["127.0.0.0/8"], "authdnskey": file.as_uri()}
+    with Api(own_service({"controllers": {"DesktopController": policy}}).url) as api:
+        assert api.get("desktop/dns/nobody", headers={"authdnskey": KEY}).status_code == 404
+        assert api.get("desktop/dns/nobody", headers={"authdnskey": file.as_uri()}).status_code == 401
 
 
 def test_the_route_is_off_as_shipped(own_service: Callable[..., Service], service: Service) -> None:

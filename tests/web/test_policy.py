@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -167,6 +168,36 @@ def test_exactly_the_configured_keys_match(given_key, keys):
 def test_a_permitted_ipv6_address_passes():
     policy = replace(ControllerPolicy(), permitip=ELSEWHERE)
     check_policy(policy, ("x",), "fd00::1", None, KeyThrottle())
+
+
+def test_a_key_in_a_file_passes_and_counts_at_once_when_it_is_exchanged(tmp_path: Path) -> None:
+    file = tmp_path / "api key"
+    file.write_text("old-key\nsecond line\n")
+    policy = ControllerPolicy(apikey=(file.as_uri(), "literal-key"))
+    with serving(SampleController(policy)) as client:
+
+        def status(key: str) -> int:
+            return client.post("/API/sample/echo", {}, {"X-API-Key": key}).status
+
+        assert [status(key) for key in ("old-key", "literal-key", "second line", file.as_uri())] == [200, 200, 403, 403]
+        # as a kubelet exchanges a mounted Secret: another file takes the name
+        (tmp_path / "new").write_text("new-key")
+        (tmp_path / "new").rename(file)
+        assert [status(key) for key in ("old-key", "new-key", "literal-key")] == [403, 200, 200]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\nkey\n", b"\xff\xfe\n"], ids=["none", "empty", "blank", "binary"])
+def test_a_file_without_a_key_admits_nobody_and_is_told_of(
+    tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    policy = ControllerPolicy(apikey=(file.as_uri(),))
+    for key in (None, "", "key", file.as_uri()):
+        with pytest.raises(AccessDeniedError):
+            check_policy(policy, ("x",), "127.0.0.1", key, KeyThrottle())
+    assert f"the key in {file} cannot be read" in caplog.text
 
 
 def test_the_manager_controller_has_the_private_networks_and_no_key_by_default():

@@ -8,36 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from oc.auth.directory.directory import Directory
 from oc.auth.directory.session import NotPermittedError, Session
 from oc.auth.directory.transport import ServerFailedError
 from oc.errors import AuthenticationFailureError
 from oc.model.deadline import Deadline
+from oc.model.filevalue import read_value
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_SECRET_FILE: Final = 64 * 1024
 MAX_IDLE: Final = 4
 """Connections kept open for the next search."""
 
 IDLE_SECONDS: Final = 60.0
 """Directories close idle connections after a while; an older one is not worth a try."""
-
-
-def read_value(value: str) -> str:
-    """``value`` itself, or the first line of the file in ``file:///path``, right-trimmed.
-
-    Raises OSError, or ValueError for a file that is no UTF-8 text.
-    """
-    if not value.startswith("file://"):
-        return value
-    with Path(unquote(urlsplit(value).path)).open("rb") as file:
-        return file.readline(MAX_SECRET_FILE).decode().rstrip()
 
 
 @dataclass(frozen=True, slots=True)

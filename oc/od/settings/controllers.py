@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
+from oc.model.filevalue import is_file, path_of
 from oc.od.settings.containers import JsonDict, ListOf, MapOf, Record, text_keys, unknown_text
 from oc.od.settings.declaration import Kind, Place, Rejected, option
 from oc.od.settings.kinds import Choice, Flag, IPNetwork, Network, Nullable, Text
@@ -31,7 +32,22 @@ PRIVATE_NETWORKS: Final[tuple[IPNetwork, ...]] = tuple(
 )
 """Sources allowed where an administration controller names none."""
 
+LONGEST_KEY: Final = 1024
+
 PRIVATE_BY_DEFAULT: Final = ("ManagerController", "AccountingController", "KeyController")
+
+
+class Key(Text):
+    """A key, or ``file:///path`` of a file whose first line is the key."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}, or file:///path of a file that holds it", longest=LONGEST_KEY)
+
+    def parse(self, value: object, at: Place) -> str:
+        key = super().parse(value, at)
+        if is_file(key) and (not key.startswith("file:///") or not path_of(key).name):
+            raise at.reject("expected file:///path with an absolute path, of a file")
+        return key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +65,11 @@ class ControllerPolicy:
         default_text="None; the private networks for ManagerController, AccountingController and KeyController",
     )
     apikey: tuple[str, ...] | None = option(
-        Nullable(ListOf(Text("an API key", longest=1024), most=1000, single=True)),
+        Nullable(ListOf(Key("an API key"), most=1000, single=True)),
         None,
         key="apikey",
-        meaning="Accepted values of the header X-API-Key, others get 403 (`403.1`). None: no key is asked for.",
+        meaning="Accepted values of the header X-API-Key, others get 403 (`403.1`). None: no key is asked for. "
+        "`file:///path` is the first line of that file, read at each use: while it cannot be read it admits nobody.",
         secret=True,
     )
     requestsallowed: Mapping[str, bool | None] = option(
@@ -76,10 +93,10 @@ class ControllerPolicy:
         "SET_DEFAULT_COLOR and SET_DEFAULT_WALLPAPER of `desktop.envlocal` when those are set.",
     )
     authdnskey: str | None = option(
-        Nullable(Text("a key", longest=1024)),
+        Nullable(Key("a key")),
         None,
         key="authdnskey",
-        meaning="DesktopController: key the desktop DNS route asks for.",
+        meaning="DesktopController: key the desktop DNS route asks for. `file:///path` as in `apikey`.",
         secret=True,
     )
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from oc.model.filevalue import is_file, path_of, read_value
+from oc.od.settings.controllers import LONGEST_KEY
+from oc.od.settings.crosschecks import WELL_KNOWN_PASSWORDS
 from oc.od.settings.declaration import Level, Problem
 from oc.od.settings.model import Settings
 
@@ -23,7 +26,8 @@ def check_files(settings: Settings) -> list[Problem]:
 
     Missing key files and account templates are errors; icons, log directories and address databases are not.
     """
-    problems = [*_keys(settings), *_templates(settings), *_icons(settings), *_logs(settings), *_databases(settings)]
+    needed = [*_keys(settings), *_controller_keys(settings), *_templates(settings)]
+    problems = [*needed, *_icons(settings), *_logs(settings), *_databases(settings)]
     order = {Level.ERROR: 0, Level.WARNING: 1, Level.ADVICE: 2}
     return sorted(problems, key=lambda problem: order[problem.level])
 
@@ -60,6 +64,32 @@ def _keys(settings: Settings) -> list[Problem]:
         elif not any(mark.encode() in content for mark in marks):
             problems.append(Problem(key, f"{name}: no such key inside, expected a PEM file with {marks[0]}"))
     return problems
+
+
+def _controller_keys(settings: Settings) -> list[Problem]:
+    """API keys that stand in files: what is wrong is told without a word of the content."""
+    problems: list[Problem] = []
+    for name, policy in settings.controllers.items():
+        given = {f"controllers.{name}.apikey[{n}]": entry for n, entry in enumerate(policy.apikey or ())}
+        if policy.authdnskey is not None:
+            given[f"controllers.{name}.authdnskey"] = policy.authdnskey
+        for key, entry in given.items():
+            if is_file(entry):
+                problems += [Problem(key, f"{path_of(entry)}: {text}", level) for level, text in _key_file(entry)]
+    return problems
+
+
+def _key_file(entry: str) -> list[tuple[Level, str]]:
+    expected = "expected a file with the key in its first line"
+    try:
+        found = read_value(entry)
+    except OSError as problem:
+        return [(Level.ERROR, f"cannot be read ({problem.strerror}), {expected}")]
+    except ValueError:
+        return [(Level.ERROR, f"no UTF-8 text, {expected}")]
+    if not 0 < len(found) <= LONGEST_KEY:
+        return [(Level.ERROR, f"a key of {len(found)} characters, expected 1 to {LONGEST_KEY}")]
+    return [(Level.ADVICE, "this key is published, choose another")] if found in WELL_KNOWN_PASSWORDS else []
 
 
 def _templates(settings: Settings) -> list[Problem]:

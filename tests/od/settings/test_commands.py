@@ -188,3 +188,41 @@ def test_missing_address_databases_are_remarks_only(site: Path) -> None:
         "geoip.asn_database",
         "asn.database",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read (No such file or directory), expected a file with the key in its first line"),
+        (b"", "a key of 0 characters, expected 1 to 1024"),
+        (b"\nkey\n", "a key of 0 characters, expected 1 to 1024"),
+        (b"k" * 1025, "a key of 1025 characters, expected 1 to 1024"),
+        (b"\xff\xfe", "no UTF-8 text, expected a file with the key in its first line"),
+    ],
+)
+def test_a_key_file_without_a_usable_key_is_an_error_at_its_line(
+    site: Path, content: bytes | None, expected: str
+) -> None:
+    file = site.parent / "key"
+    if content is not None:
+        file.write_bytes(content)
+    named = f"controllers: {{\n  'ManagerController': {{\n    'apikey': [ 'literal',\n      '{file.as_uri()}' ] }} }}\n"
+    site.write_text(site.read_text() + named)
+    status, lines = check(site)
+    assert status == ERRORS
+    line = site.read_text().count("\n")
+    assert lines[0] == f"{site}:{line}: controllers.ManagerController.apikey[1]: {file}: {expected} [error]"
+
+
+def test_a_key_file_with_a_key_is_well_and_a_published_key_in_it_is_told(site: Path) -> None:
+    file = site.parent / "a key"
+    uri = file.as_uri().replace("%", "%%")  # a % of the file's grammar is written twice
+    entry = f"controllers: {{ 'DesktopController': {{ 'authdnskey': '{uri}' }} }}\n"
+    site.write_text(site.read_text() + entry)
+    file.write_text("a-good-key\nmore\n")
+    assert check(site)[0] == CLEAN
+    file.write_text("change-me\n")
+    status, lines = check(site)
+    assert status == CLEAN
+    assert lines[0].endswith("authdnskey: " + str(file) + ": this key is published, choose another [advice]")
+    assert "change-me" not in lines[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oc.od.settings import PRIVATE_NETWORKS, ControllerPolicy, settings_from_mapping
+from oc.od.settings import PRIVATE_NETWORKS, ConfigurationError, ControllerPolicy, settings_from_mapping
 
 from .support import Loader
 
@@ -104,3 +104,20 @@ def test_api_keys_are_not_in_the_repr(load: Loader) -> None:
     ]
     assert policy.apikey == ("hunter2",)
     assert "hunter2" not in repr(policy)
+
+
+def test_a_key_may_stand_in_a_file_that_is_not_opened_while_loading() -> None:
+    given = {
+        "ManagerController": {"apikey": ["file:///nowhere/key", "literal"]},
+        "DesktopController": {"authdnskey": "file:///nowhere/dns"},
+    }
+    found = policies(given)
+    assert found["ManagerController"].apikey == ("file:///nowhere/key", "literal")
+    assert found["DesktopController"].authdnskey == "file:///nowhere/dns"
+
+
+@pytest.mark.parametrize("entry", ["file://", "file:///", "file://host/key", "file://key"])
+@pytest.mark.parametrize("key", ["apikey", "authdnskey"])
+def test_a_file_is_named_by_its_absolute_path(entry: str, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{key}.*expected file:///path"):
+        policies({"DesktopController": {key: [entry] if key == "apikey" else entry}})
