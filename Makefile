@@ -43,8 +43,8 @@ format: $(VENV)/.installed ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed peers-run ## measure requests on a stack of its own (SCENARIO=name for one)
-	$(BIN)/python -m bench $(SCENARIO)
+bench: $(VENV)/.installed peers-bench ## measure pyos on a stack of its own, about half an hour (SCENARIO="name name", ARGS="--write --json FILE")
+	$(BIN)/python -m bench $(SCENARIO) $(ARGS)
 
 conformance: $(VENV)/.installed ## does pyos work on the cluster of KUBECONFIG=FILE? (IMAGE=busybox NAMESPACE=name ONLY=session,client,records)
 	$(BIN)/python -m conformance --kubeconfig "$(KUBECONFIG)" --image "$(or $(IMAGE),busybox)" \

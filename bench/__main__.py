@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import tempfile
+import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.limits import bare_handler, signature_ms
-from bench.measuring import Client, ClusterLog, Process, Result, measure
-from bench.scenarios import CLIENTS, SCENARIOS, Bench
-from devstack.cluster.node import desktop_exec_answers
-from devstack.service import Backends, Service
-from devstack.stack import Stack
+from bench.groups import GROUPS, Options, names
+from bench.limits import BARE, bare_rows, costs
+from bench.measuring import Row
+from bench.report import document, machine, render
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -27,88 +23,50 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], help=f"one of {', '.join(SCENARIOS)}")
+    parser.add_argument("scenario", nargs="*", help=f"some of: {', '.join(names())}")
     parser.add_argument("--write", action="store_true", help="keep the table in bench/RESULTS.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of 1,000 users at one replica (default 10)")
+    parser.add_argument("--minutes-two", type=float, default=3.0, help="of 1,000 users at two replicas (default 3)")
+    parser.add_argument("--users", type=int, default=1000, help="how many users (default 1000)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pyos-bench-") as directory:
-        results, facts = run(Path(directory), options.scenario or list(SCENARIOS))
-    text = render(results, facts)
+    unknown = set(options.scenario) - set(names())
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    began = time.monotonic()
+    facts = machine()
+    rows = run(options.scenario or names(), Options(options.minutes, options.minutes_two, options.users))
+    facts["took minutes"] = round((time.monotonic() - began) / 60, 1)
+    text = render(rows, facts)
     print(text)
     if options.write:
         RESULTS.write_text(text, encoding="utf-8")
     if options.json:
-        options.json.write_text(json.dumps({"facts": facts, "results": [r.row() for r in results]}, indent=1))
-    return 0
+        options.json.write_text(json.dumps(document(rows, facts), indent=1), encoding="utf-8")
+    return 1 if any(row.failed for row in rows if not row.facts.get("failures_expected")) else 0
 
 
-def run(directory: Path, names: list[str]) -> tuple[list[Result], dict[str, object]]:
-    """Start the stack and the service, run the scenarios."""
-    results: list[Result] = []
-    facts: dict[str, object] = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": _machine()}
-    with Stack(directory / "stack", node_options={"exec_answers": desktop_exec_answers()}) as stack:
-        assert stack.kubeconfig_pyos
-        assert stack.keys
-        assert stack.mongodb_url
-        assert stack.server_url
-        assert stack.devstack_token
-        backends = Backends(
-            stack.kubeconfig_pyos, stack.keys, stack.mongodb_url, stack.mongodb_parameters, stack.memcached
-        )
-        facts["signature_ms"] = round(signature_ms(stack.keys.user_signing.private), 2)
-        with bare_handler(10) as (port, pid):
-            for count in CLIENTS:
-                clients = [Client(port) for _ in range(count)]
-                actions = [lambda client=client: client.get("/API/ok") for client in clients]
-                results.append(measure("limit: bare CherryPy", Process(pid), actions, 800 // count))
-        began = time.perf_counter()
-        with Service(directory / "pyos", backends) as service:
-            assert service.process
-            process = Process(service.process.pid)
-            facts["boot_s"] = round(time.perf_counter() - began, 2)
-            facts["rss_start_mib"] = process.rss_bytes() >> 20
-            bench = Bench(
-                service.port,
-                service.api_key,
-                process,
-                ClusterLog(stack.server_url, stack.devstack_token, stack.state / "kubeconfig.ca"),
-            )
-            for name in names:
-                results += SCENARIOS[name](bench)
-                print(f"measured {name}", flush=True)
-            facts["rss_end_mib"] = process.rss_bytes() >> 20
-            facts["threads"] = process.threads()
-            facts["descriptors"] = process.descriptors()
-    return results, facts
+def run(wanted: list[str], options: Options) -> list[Row]:
+    """Limits, then each group that has a wanted scenario."""
+    rows = bare_rows()
+    say("measured the bare handler")
+    for group in GROUPS:
+        chosen = [name for name in group.scenarios if name in wanted]
+        if chosen:
+            rows += group.run(group, chosen, options, say)
+    prices = costs(rows)
+    bare = {row.clients: row.per_second for row in rows if row.name == BARE}
+    for row in rows:
+        if row.facts.get("signatures") is not None:
+            row.limit_ms = prices.of(row, row.facts["signatures"])
+        if row.of_bare is None and row.per_second and row.clients in bare and row.facts.get("signatures") is not None:
+            row.of_bare = row.per_second / bare[row.clients]
+    return rows
 
 
-def _machine() -> str:
-    import os
-
-    return f"{os.cpu_count()} cores, Python {platform.python_version()}"
-
-
-def render(results: list[Result], facts: dict[str, object]) -> str:
-    """The table as Markdown."""
-    bare = {r.clients: r.per_second for r in results if r.name.startswith("limit:")}
-    lines = [
-        "# Measurements",
-        "",
-        "`make bench` prints this; `python -m bench --write` keeps it here. Compare within one run only.",
-        "",
-        ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()),
-        "",
-        "| request | clients | requests/s | of bare | p50 ms | p95 ms | p99 ms | CPU ms | Kubernetes calls a request |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        calls = ", ".join(f"{count:g} {call}" for call, count in result.calls.items()) or "0"
-        share = result.per_second / bare[result.clients] if bare.get(result.clients) else 0.0
-        lines.append(
-            f"| {result.name} | {result.clients} | {result.per_second:.0f} | {share:.0%} | {result.quantile(0.5):.1f} "
-            f"| {result.quantile(0.95):.1f} | {result.quantile(0.99):.1f} | {result.cpu_ms:.2f} | {calls} |"
-        )
-    return "\n".join(lines) + "\n"
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,51 +1,19 @@
-"""Counting and timing: what one request costs in time, processor time and calls to the cluster."""
+"""What a process costs, what it asks of its neighbours, and the row that both make."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import requests
+from bench.counters import Calls, RoundTrips
+from bench.load import Engine
+from bench.statistics import quantile
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Client:
-    """One keep-alive connection to pyos, as a browser or a router has it. Not thread-safe."""
-
-    def __init__(self, port: int, token: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=320)
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
-        if token:
-            self._headers["ABCAuthorization"] = f"Bearer {token}"
-
-    def post(self, path: str, body: Any = None) -> Any:
-        """The decoded answer. Raises RuntimeError for anything but HTTP 200 without an ``error``."""
-        self._connection.request("POST", f"/API/{path}", json.dumps({} if body is None else body), self._headers)
-        answer = self._connection.getresponse()
-        data = answer.read()
-        value = json.loads(data) if data.startswith((b"{", b"[")) else data.decode()
-        if answer.status != 200 or (isinstance(value, dict) and value.get("error")):
-            raise RuntimeError(f"{path}: {answer.status} {data[:300]!r}")
-        return value
-
-    def get(self, path: str) -> bytes:
-        """The body of a GET request."""
-        self._connection.request("GET", path, headers={})
-        answer = self._connection.getresponse()
-        data = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{path}: {answer.status}")
-        return data
+_CPU_CLOCK_OF_PROCESS = 2
 
 
 @dataclass(frozen=True)
@@ -55,10 +23,8 @@ class Process:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, all threads."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time of all threads so far, to the nanosecond (clock_getcpuclockid(3))."""
+        return time.clock_gettime((~self.pid << 3) | _CPU_CLOCK_OF_PROCESS)
 
     def rss_bytes(self) -> int:
         """Resident memory."""
@@ -74,100 +40,135 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
-class ClusterLog:
-    """The request log of the development cluster."""
-
-    def __init__(self, url: str, token: str, ca_file: Path) -> None:
-        self._url = f"{url}/_devstack/requests"
-        self._http = requests.Session()
-        self._http.trust_env = False  # a bundle of the environment would win over ours
-        self._http.verify = str(ca_file) if ca_file.exists() else True
-        self._http.headers["Authorization"] = f"Bearer {token}"
-
-    def reset(self) -> None:
-        """Forget what was logged."""
-        self._http.delete(self._url, timeout=10).raise_for_status()
-
-    def requests(self) -> list[dict[str, Any]]:
-        """What was asked since, in order."""
-        answer = self._http.get(self._url, timeout=10)
-        answer.raise_for_status()
-        return list(answer.json()["requests"])
-
-
 @dataclass
-class Result:
-    """One row: times in milliseconds, cpu in milliseconds of the process per request."""
+class Row:
+    """One line of the table. Times in milliseconds; ``cpu_ms`` of the process a request; counts a request.
+
+    ``facts``: other figures of this row, by name. ``limit_ms``: the processor time that cannot be avoided.
+    """
 
     name: str
-    clients: int
-    requests: int
-    seconds: float
-    cpu_ms: float
-    times_ms: list[float] = field(repr=False)
-    calls: dict[str, float] = field(default_factory=dict)
+    clients: int = 0
+    requests: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    cpu_ms: float = 0.0
+    times_ms: Sequence[float] = field(default_factory=list, repr=False)
+    kubernetes: Mapping[str, float] = field(default_factory=dict)
+    mongodb: float = 0.0
+    memcached: float = 0.0
+    generator_ms: float = 0.0
+    rss_mib: float = 0.0
+    threads: int = 0
+    descriptors: int = 0
+    of_bare: float | None = None
+    limit_ms: float | None = None
+    facts: dict[str, float] = field(default_factory=dict)
 
     @property
     def per_second(self) -> float:
         """Throughput."""
         return self.requests / self.seconds if self.seconds else 0.0
 
-    def quantile(self, share: float) -> float:
-        """A quantile of the times, nearest rank."""
-        ordered = sorted(self.times_ms)
-        return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))] if ordered else 0.0
+    @property
+    def kubernetes_calls(self) -> float:
+        """All calls to the cluster a request."""
+        return sum(self.kubernetes.values())
 
-    def row(self) -> dict[str, Any]:
-        """The result as JSON."""
+    def quantile(self, share: float) -> float:
+        """A quantile of the times."""
+        return quantile(self.times_ms, share)
+
+    def figure(self, name: str) -> float | None:
+        """A figure by its name, None when this row has none of it."""
+        known: dict[str, float | None] = {
+            "per_second": self.per_second,
+            "cpu_ms": self.cpu_ms,
+            "p50_ms": self.quantile(0.5),
+            "p95_ms": self.quantile(0.95),
+            "p99_ms": self.quantile(0.99),
+            "failed": float(self.failed),
+            "kubernetes_calls": self.kubernetes_calls,
+            "mongodb": self.mongodb,
+            "memcached": self.memcached,
+            "rss_mib": self.rss_mib,
+            "of_bare": self.of_bare,
+        }
+        return known[name] if name in known else self.facts.get(name)
+
+    def as_dict(self) -> dict[str, object]:
+        """The row as JSON."""
         return {
             "name": self.name,
             "clients": self.clients,
             "requests": self.requests,
+            "failed": self.failed,
             "per_second": round(self.per_second, 1),
+            "of_bare": None if self.of_bare is None else round(self.of_bare, 3),
             "p50_ms": round(self.quantile(0.5), 2),
             "p95_ms": round(self.quantile(0.95), 2),
             "p99_ms": round(self.quantile(0.99), 2),
-            "cpu_ms": round(self.cpu_ms, 2),
-            "kubernetes_calls": self.calls,
+            "cpu_ms": round(self.cpu_ms, 3),
+            "limit_ms": None if self.limit_ms is None else round(self.limit_ms, 3),
+            "generator_ms": round(self.generator_ms, 3),
+            "kubernetes": dict(self.kubernetes),
+            "mongodb": round(self.mongodb, 2),
+            "memcached": round(self.memcached, 2),
+            "rss_mib": round(self.rss_mib, 1),
+            "threads": self.threads,
+            "descriptors": self.descriptors,
+            **{name: round(value, 4) for name, value in self.facts.items()},
         }
 
 
-def measure(
-    name: str, process: Process, actions: Sequence[Callable[[], object]], rounds: int, log: ClusterLog | None = None
-) -> Result:
-    """Run each action ``rounds`` times, one thread an action, and count.
+class Watcher:
+    """Processor time and round trips between two moments, of one or several processes under the same load."""
 
-    Long-lived watches are not counted as calls: they belong to the process, not to a request.
-    """
-    if log is not None:
-        log.reset()
-    times: list[list[float]] = [[] for _ in actions]
+    def __init__(self, processes: Sequence[Process], trips: RoundTrips | None = None) -> None:
+        self._processes = processes
+        self._trips = trips
+        self.seconds = 0.0
+        self.cpu_seconds = 0.0
+        self.generator_seconds = 0.0
+        self.calls = Calls()
 
-    def work(index: int) -> None:
-        for _ in range(rounds):
-            began = time.perf_counter()
-            actions[index]()
-            times[index].append((time.perf_counter() - began) * 1000)
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Measure the block."""
+        if self._trips:
+            self._trips.begin()
+        generator, cpu, began = time.process_time(), self._cpu(), time.perf_counter()
+        yield
+        self.seconds = time.perf_counter() - began
+        self.cpu_seconds, self.generator_seconds = self._cpu() - cpu, time.process_time() - generator
+        self.calls = self._trips.end() if self._trips else Calls()
 
-    cpu, started = process.cpu_seconds(), time.perf_counter()
-    with ThreadPoolExecutor(len(actions)) as pool:
-        for done in [pool.submit(work, index) for index in range(len(actions))]:
-            done.result()
-    seconds, cpu = time.perf_counter() - started, process.cpu_seconds() - cpu
-    total = rounds * len(actions)
-    calls: dict[str, float] = {}
-    for request in log.requests() if log is not None else ():
-        if request.get("verb") == "watch":
-            continue
-        subresource = f"/{request['subresource']}" if request.get("subresource") else ""
-        key = f"{request.get('verb')} {request.get('resource')}{subresource}"
-        calls[key] = calls.get(key, 0) + 1
-    return Result(
-        name,
-        len(actions),
-        total,
-        seconds,
-        cpu * 1000 / total,
-        [time for part in times for time in part],
-        {key: round(count / total, 2) for key, count in sorted(calls.items())},
-    )
+    def _cpu(self) -> float:
+        return sum(process.cpu_seconds() for process in self._processes)
+
+    def row(self, name: str, times: Sequence[float], clients: int, failed: int = 0) -> Row:
+        """The row of ``times``, the requests of the block."""
+        done = len(times)
+        each = max(done, 1)
+        return Row(
+            name=name,
+            clients=clients,
+            requests=done,
+            failed=failed,
+            seconds=self.seconds,
+            cpu_ms=self.cpu_seconds * 1000 / each,
+            times_ms=times,
+            kubernetes={call: round(count / each, 2) for call, count in sorted(self.calls.kubernetes.items())},
+            mongodb=self.calls.mongodb / each,
+            memcached=self.calls.memcached / each,
+            generator_ms=self.generator_seconds * 1000 / each,
+            rss_mib=sum(process.rss_bytes() for process in self._processes) / 2**20,
+            threads=sum(process.threads() for process in self._processes),
+            descriptors=sum(process.descriptors() for process in self._processes),
+        )
+
+    def row_of(self, name: str, engine: Engine, clients: int, *asked: str) -> Row:
+        """The row of the requests that ``engine`` kept under the names ``asked`` (default: ``name``)."""
+        tallies = [engine.tally(one) for one in asked or (name,)]
+        times = [time for tally in tallies for time in tally.milliseconds]
+        return self.row(name, times, clients, sum(tally.failed for tally in tallies))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# peers.sh build PYTHON|run|test|images: install what the virtual environment, `make run`, `make test` or
-# `make image-check` needs from Debian's packages, when permitted.
+# peers.sh build PYTHON|run|test|bench|images: install what the virtual environment, `make run`, `make test`,
+# `make bench` or `make image-check` needs from Debian's packages, when permitted.
 # Nothing here is needed to serve: without memcached a single replica keeps its cache in the process, and tests whose
 # program is missing are skipped and say so.
 set -u
@@ -18,9 +18,11 @@ if [ "${1:-}" = images ]; then # build and run container images without a regist
     command -v $program >/dev/null 2>&1 || missing="$missing $program"
   done
 fi
+if [ "${1:-test}" = test ] || [ "${1:-}" = bench ]; then # a directory
+  { command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"
+  command -v ldapadd >/dev/null 2>&1 || missing="$missing ldap-utils"
+fi
 if [ "${1:-test}" = test ]; then
-{ command -v slapd || [ -x /usr/sbin/slapd ]; } >/dev/null 2>&1 || missing="$missing slapd"
-command -v ldapadd >/dev/null 2>&1 || missing="$missing ldap-utils"
 [ -x /usr/sbin/named ] || missing="$missing bind9"
 if ! command -v npm >/dev/null 2>&1; then # the OpenID provider needs Node.js 20, which older releases have not
   case "$(apt-cache policy nodejs 2>/dev/null | sed -n 's/.*Candidate: //p')" in
