@@ -110,6 +110,7 @@ class KubernetesWatcher:
 
     def _sweep(self) -> None:
         """Once more what is still there: whoever claimed it may have died, or been refused."""
+        self._orchestrator.cache.forget_old_deletions()
         for kind in (APPLICATION, PULL):
             for pod in self._orchestrator.cache.of_kind(kind):
                 if is_finished(pod) and not self._stopping.is_set():

@@ -43,7 +43,7 @@ USER_AGENT = "pyos/4.4"
 CALL_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 4.0
 MAX_TRIES = 4
-PAGE_SIZE = 500
+PAGE_SIZE = 250
 POOL_SIZE = 64
 
 MERGE_PATCH = "application/merge-patch+json"

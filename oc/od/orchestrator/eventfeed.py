@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from oc.od.orchestrator.podmodel import PodEvent
+from oc.od.orchestrator.podmodel import Pod, PodEvent
 
 _EVENT = msgspec.json.Decoder(PodEvent)
 Receiver = Callable[[PodEvent], None]
@@ -35,7 +35,7 @@ class EventFeed:
                 if not others:
                     del self._receivers[pod]
 
-    def replace(self, items: list[msgspec.Raw], version: str) -> None:
+    def replace(self, pods: list[Pod], version: str) -> None:
         """Handler: nothing to do, the past is not told."""
 
     def bookmark(self, version: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 Listener = Callable[[str, Pod], None]
 MAX_REMEMBERED = 4096
+REMEMBERED_SECONDS = 60.0
 
 
 def _now() -> str:
@@ -50,7 +52,8 @@ class PodCache:
     reads its own writes. Listeners are called outside the lock with (ADDED|MODIFIED|DELETED, pod), once a change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._pods: dict[str, Pod] = {}
         self._users: dict[str, set[str]] = {}
@@ -58,7 +61,7 @@ class PodCache:
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._listeners: list[Listener] = []
         self._seen = -1
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._deleted: OrderedDict[str, float] = OrderedDict()
         self._closed = False
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -80,7 +83,7 @@ class PodCache:
             return [self._pods[name] for name in self._kinds.get(kind, ())]
 
     def was_deleted(self, uid: str) -> bool:
-        """True when the deletion of the pod of that uid was seen (among the last few thousand)."""
+        """True when the deletion of the pod of that uid was seen lately: in the last minute, of a few thousand."""
         with self._lock:
             return uid in self._deleted
 
@@ -160,10 +163,18 @@ class PodCache:
             pod = self._pods[name] = msgspec.structs.replace(old, metadata=metadata)
         self._announce("MODIFIED", pod)
 
-    def replace(self, items: list[msgspec.Raw], version: str) -> None:
+    def forget_old_deletions(self) -> None:
+        """Let go of what is remembered of pods deleted more than a minute ago.
+
+        Every deletion does it; it is for the time when nothing happens. A few bytes kept of every pod of a thousand
+        keep the memory of all of them from going back to the system.
+        """
+        with self._lock:
+            self._forget_old()
+
+    def replace(self, pods: list[Pod], version: str) -> None:
         """Handler: the whole collection as of ``version``."""
         number = version_number(version)
-        pods = [POD.decode(item) for item in items]
         names = {pod.name for pod in pods}
         with self._lock:
             # what this process wrote after the list was taken is newer than the list
@@ -223,9 +234,16 @@ class PodCache:
             self._announce("DELETED", pod)
 
     def _remember(self, uid: str) -> None:
-        self._deleted[uid] = None
-        while len(self._deleted) > MAX_REMEMBERED:
-            self._deleted.popitem(last=False)
+        self._deleted[uid] = self._clock()
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        oldest = self._clock() - REMEMBERED_SECONDS
+        while self._deleted:
+            uid, when = next(iter(self._deleted.items()))
+            if when > oldest and len(self._deleted) <= MAX_REMEMBERED:
+                return
+            del self._deleted[uid]
 
     def _remove(self, name: str) -> None:
         pod = self._pods.pop(name)

@@ -7,18 +7,19 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from oc.errors import ODError
 from oc.od.orchestrator.client import PAGE_SIZE, KubernetesClient, Status
 from oc.od.orchestrator.errors import KubernetesError
-from oc.od.orchestrator.podmodel import EventMeta, ListPage
+from oc.od.orchestrator.podmodel import POD_LIST, EventMeta, ListPage, Pod, PodList
 from oc.od.orchestrator.resources import Resource
 from oc.od.orchestrator.watchstream import WatchStream
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WATCH_SECONDS = (240, 300)
 SILENCE_SECONDS = 90.0  # bookmarks come about once a minute
@@ -39,7 +40,7 @@ class _Bookmark(msgspec.Struct):
 class Handler(Protocol):
     """Takes what the reflector reads, in the order of the API, in the reflector's thread."""
 
-    def replace(self, items: list[msgspec.Raw], version: str) -> None:
+    def replace(self, pods: list[Pod], version: str) -> None:
         """The whole collection as of ``version``."""
 
     def apply(self, change: str, item: msgspec.Raw) -> str:
@@ -55,7 +56,7 @@ _STATUS = msgspec.json.Decoder(Status)
 
 
 class Reflector:
-    """Keeps ``handler`` in step with a collection until stopped.
+    """Keeps ``handler`` in step with a collection, of pods if their past matters, until stopped.
 
     A broken, silent or expired watch is taken up again from the last resourceVersion, or from a new list where the
     API has forgotten it (410). ``items=False`` lists one item for its version only: the past does not matter.
@@ -159,24 +160,22 @@ class Reflector:
             logger.info("watch of %s: %s; again after a pause", self._resource.plural, error)
 
     def _list(self) -> str:
-        found: list[msgspec.Raw] = []
-        token = ""
-        while True:
-            page: ListPage = self._client.page(
-                self._resource,
-                self._labels,
-                _PAGE,
-                field_selector=self._fields,
-                limit=PAGE_SIZE if self._items else 1,
-                continue_=token,
-            )
-            found += page.items
-            token = page.metadata.continue_
-            if not token or not self._items:
+        pods: list[Pod] = []
+        page: PodList | ListPage = self._page(POD_LIST, PAGE_SIZE) if self._items else self._page(_PAGE, 1)
+        # Decoded page by page: the texts of ten thousand pods are not held at once, nor is the interpreter for long.
+        while isinstance(page, PodList):
+            pods += page.items
+            if not page.metadata.continue_:
                 break
+            page = self._page(POD_LIST, PAGE_SIZE, page.metadata.continue_)
         self._heard = self._clock()
-        self._handler.replace(found if self._items else [], page.metadata.resource_version)
+        self._handler.replace(pods, page.metadata.resource_version)
         return page.metadata.resource_version
+
+    def _page(self, decoder: msgspec.json.Decoder[T], limit: int, token: str = "") -> T:
+        return self._client.page(
+            self._resource, self._labels, decoder, field_selector=self._fields, limit=limit, continue_=token
+        )
 
     def _follow(self, version: str) -> None:
         stream = self._client.watch(

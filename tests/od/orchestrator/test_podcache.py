@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.podcache import MAX_REMEMBERED, PodCache
-from oc.od.orchestrator.podmodel import DESKTOP, Pod, choose
+from oc.od.orchestrator.podcache import MAX_REMEMBERED, REMEMBERED_SECONDS, PodCache
+from oc.od.orchestrator.podmodel import DESKTOP, Pod, choose, pod_from
 
 
 def pod(name: str = "fry-00001", version: int = 10, uid: str = "u1", phase: str = "Pending", **labels: str) -> Any:
@@ -43,7 +43,7 @@ def heard(cache: PodCache) -> list[tuple[str, str, str]]:
 
 
 def test_a_listed_pod_is_found_by_name_by_user_and_by_type(cache: PodCache) -> None:
-    cache.replace([raw(pod()), raw(pod("leela-00001", 11, "u2", access_userid="leela"))], "20")
+    cache.replace([pod_from(pod()), pod_from(pod("leela-00001", 11, "u2", access_userid="leela"))], "20")
     assert cache.get("fry-00001") is not None
     assert [found.name for found in cache.of_user("fry", DESKTOP)] == ["fry-00001"]
     assert cache.of_user("fry", "pod_application") == []
@@ -186,6 +186,41 @@ def test_the_memory_of_deleted_pods_is_bounded(cache: PodCache) -> None:
         cache.apply("DELETED", raw(pod(version=number + 1, uid=f"u{number}")))
     assert not cache.was_deleted("u0")
     assert cache.was_deleted(f"u{MAX_REMEMBERED + 9}")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("by", ["the next deletion", "a call"])
+def test_a_deletion_is_forgotten_after_a_minute(by: str) -> None:
+    clock = Clock()
+    cache = PodCache(clock=clock)
+    cache.apply("DELETED", raw(pod(uid="u1")))
+    clock.now = REMEMBERED_SECONDS - 1
+    cache.apply("DELETED", raw(pod("leela-00001", 11, uid="u2")))
+    assert cache.was_deleted("u1")
+    clock.now = REMEMBERED_SECONDS + 1
+    if by == "a call":
+        cache.forget_old_deletions()
+    else:
+        cache.apply("DELETED", raw(pod("bender-00001", 12, uid="u3")))
+    assert not cache.was_deleted("u1")
+    assert cache.was_deleted("u2")
+
+
+def test_a_late_answer_does_not_bring_back_a_pod_whose_deletion_is_forgotten() -> None:
+    clock = Clock()
+    cache = PodCache(clock=clock)
+    cache.apply("ADDED", raw(pod(version=10)))
+    cache.apply("DELETED", raw(pod(version=12)))
+    clock.now = REMEMBERED_SECONDS + 1
+    cache.forget_old_deletions()
+    cache.feed(pod(version=11, phase="Running"))
+    assert cache.get("fry-00001") is None
 
 
 def test_the_running_desktop_is_preferred_then_the_newest() -> None:
