@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from oc.od.orchestrator.client import Json
 
 MASK = "***"
@@ -13,16 +11,28 @@ _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def masked_pod(pod: Json) -> Json:
-    """A copy of ``pod``: cookies masked in labels and environment, managedFields left out."""
-    shown = copy.deepcopy(pod)
-    metadata = shown["metadata"]
-    metadata.pop("managedFields", None)
+    """``pod`` with cookies masked in labels and environment, without managedFields. Shares with it what is the same."""
+    metadata = {key: value for key, value in pod["metadata"].items() if key != "managedFields"}
     metadata["labels"] = {
         key: MASK if key in SECRET_LABELS else value for key, value in (metadata.get("labels") or {}).items()
     }
-    for kind in _CONTAINERS:
-        for container in shown.get("spec", {}).get(kind) or ():
-            for variable in container.get("env") or ():
-                if variable.get("name") in SECRET_VARIABLES and "value" in variable:
-                    variable["value"] = MASK
+    shown = {**pod, "metadata": metadata}
+    if "spec" in pod:
+        containers = {
+            kind: [_masked(one) for one in pod["spec"][kind]] for kind in _CONTAINERS if pod["spec"].get(kind)
+        }
+        shown["spec"] = {**pod["spec"], **containers}
     return shown
+
+
+def _masked(container: Json) -> Json:
+    variables = container.get("env")
+    if not variables:
+        return container
+    return {
+        **container,
+        "env": [
+            {**one, "value": MASK} if one.get("name") in SECRET_VARIABLES and "value" in one else one
+            for one in variables
+        ],
+    }
