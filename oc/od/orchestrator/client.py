@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -29,6 +28,7 @@ from urllib3.exceptions import (
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
+from oc.od.orchestrator.credentials import Credentials
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.resources import PODS, Resource
 from oc.od.orchestrator.watchstream import WatchStream
@@ -115,7 +115,7 @@ class KubernetesClient:
         self._pool = ApiClient(configuration).rest_client.pool_manager
         self._observer = observer
         self._sleep = sleep
-        self._auth_lock = threading.Lock()
+        self._credentials = Credentials(configuration)
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -274,14 +274,8 @@ class KubernetesClient:
         return self.configuration.host.rstrip("/") + "/".join(parts) + (f"?{query}" if query else "")
 
     def headers(self) -> dict[str, str]:
-        """Headers with the current credentials. The in-cluster token file is read again as it rotates."""
-        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
-        with self._auth_lock:
-            settings: Any = self.configuration.auth_settings()
-        for setting in settings.values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
-        return headers
+        """Headers with the current credentials."""
+        return {"User-Agent": USER_AGENT, "Accept": "application/json", **self._credentials.headers()}
 
     def call(
         self,
@@ -352,6 +346,8 @@ class KubernetesClient:
             raise KubernetesError(
                 0, reason, type(error).__name__, doing=doing, maybe_done=sent and verb not in _READS
             ) from error
+        if response.status == 401:
+            self._credentials.refused()
         return response
 
     def observe(self, verb: str, kind: str, code: int, started: float) -> None:

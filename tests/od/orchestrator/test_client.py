@@ -211,21 +211,6 @@ def test_urls_name_namespace_and_subresource(observed: KubernetesClient) -> None
     assert observed.url(STORAGE_CLASSES) == f"{host}/apis/storage.k8s.io/v1/storageclasses"
 
 
-def test_a_rotated_token_is_used_at_the_next_call(configuration: Configuration) -> None:
-    tokens = iter(["first", "second"])
-
-    def refresh(found: Configuration) -> None:
-        found.api_key["authorization"] = found.api_key["BearerToken"] = f"Bearer {next(tokens)}"
-
-    configuration.refresh_api_key_hook = refresh
-    configuration.api_key_prefix = {}
-    subject = KubernetesClient(configuration, "abcdesktop")
-    assert [subject.headers()["authorization"], subject.headers()["authorization"]] == [
-        "Bearer first",
-        "Bearer second",
-    ]
-
-
 def test_without_any_configuration_both_causes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
