@@ -1,8 +1,9 @@
 #!/bin/sh
 # prepare.sh [NAMESPACE [OD_CONFIG]]: the namespace, its Secrets and the ConfigMap that the manifests here refer to.
 #
-# May be run again at any time: a Secret that exists is kept, the ConfigMap becomes what OD_CONFIG says. Needs kubectl
-# with the rights of an administrator of the namespace, and openssl. KUBECTL names another kubectl.
+# May be run again at any time: a Secret that exists is kept, the ConfigMap becomes what OD_CONFIG says. Without
+# OD_CONFIG it is the shipped file, with the key of the Secret pyos-apikey asked of operators. Needs kubectl with the
+# rights of an administrator of the namespace, and openssl. KUBECTL names another kubectl.
 # Nothing secret is given to a program as an argument; the files are removed at the end.
 set -eu
 namespace=${1:-abcdesktop}
@@ -71,6 +72,14 @@ if missing pyos-apikey; then
   k create secret generic pyos-apikey --from-file="$work/apikey"
 fi
 
-cp "$config" "$work/od.config"
+# The shipped file asks operators for no key, as the product before it.
+apikey="'apikey': [ 'file:///config.apikey/apikey' ],"
+if [ $# -lt 2 ]; then
+  sed "s|^ *'ManagerController': {|& $apikey|" "$config" > "$work/od.config"
+else
+  cp "$config" "$work/od.config"
+fi
+grep -Eq "^[^#]*['\"]apikey['\"] *: *[[('\"]" "$work/od.config" ||
+  echo "operators are asked for no key: put $apikey into controllers.ManagerController of $config" >&2
 k create configmap abcdesktop-config --from-file="$work/od.config" --dry-run=client -o yaml | k apply -f -
 label configmap abcdesktop-config pyos.config

@@ -20,6 +20,7 @@ from devstack.service import Backends, Service
 from devstack.session import Session
 from devstack.stack import NAMESPACE, Stack, default_node_options
 from oc.od.commands.keys import PAIRS
+from oc.od.settings.reader import read_file
 from tests.support import Api
 from tests.waiting import until
 
@@ -38,17 +39,17 @@ class Installation:
         self.prepared = self.prepare()
         self.applied = kubectl(stack.kubeconfig, "apply", "-k", str(DEPLOY))
 
-    def prepare(self) -> str:
-        """What prepare.sh printed."""
+    def prepare(self, *config: str) -> str:
+        """What prepare.sh printed. config: an od.config in the place of the shipped one."""
         assert KUBECTL is not None
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "KUBECTL": KUBECTL,
             "KUBECONFIG": str(self.stack.kubeconfig), "TMPDIR": str(self.directory),
         }  # fmt: skip
-        script = [str(DEPLOY / "prepare.sh"), NAMESPACE, str(ROOT / "od.config")]
+        script = [str(DEPLOY / "prepare.sh"), NAMESPACE, *config]
         done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     def get(self, path: str) -> Object:
         found: Object = self.stack.cluster_admin("GET", path)
@@ -72,6 +73,14 @@ class Installation:
             return pod if pod["status"].get("phase") in ("Running", "Succeeded", "Failed") else None
 
         return until(started)
+
+    def controllers(self) -> Object:
+        """What the od.config of the ConfigMap says of them."""
+        file = self.directory / "installed.config"
+        file.write_text(self.get(f"{CORE}/configmaps/abcdesktop-config")["data"]["od.config"])
+        found = read_file(file).values["controllers"]
+        assert isinstance(found, dict)
+        return found
 
     def key_files(self) -> KeyFiles:
         """The keys of the Secrets, as files."""
@@ -98,15 +107,23 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 @pytest.fixture(scope="module")
 def deployed(installation: Installation) -> Iterator[Service]:
-    """pyos with the keys of the installed Secrets, its service account and no optional right."""
+    """pyos with the keys of the installed Secrets, the policies of the ConfigMap and no optional right."""
     stack = installation.stack
     assert stack.kubeconfig_pyos is not None
     assert stack.mongodb_url is not None
     backends = Backends(
         stack.kubeconfig_pyos, installation.key_files(), stack.mongodb_url, stack.mongodb_parameters, stack.memcached
     )
+    mounted = installation.directory / "config.apikey"
+    mounted.mkdir()
+    for name, content in installation.secret("pyos-apikey").items():
+        (mounted / name).write_bytes(content)
+    policies = installation.controllers()
+    (entry,) = policies["ManagerController"]["apikey"]
+    policies["ManagerController"]["apikey"] = [entry.replace("file:///config.apikey", mounted.as_uri())]
     key = installation.secret("pyos-apikey")["apikey"].decode()
-    with Service(installation.directory / "pyos", backends, api_key=key) as service:
+    overrides = {"controllers": policies}
+    with Service(installation.directory / "pyos", backends, overrides=overrides, api_key=key) as service:
         yield service
 
 
@@ -149,10 +166,34 @@ def test_the_prepared_secrets_are_strong_and_leave_no_file_behind(installation: 
             assert content.decode() not in installation.prepared
 
 
-def test_the_configuration_in_the_cluster_is_the_file(installation: Installation) -> None:
+def test_the_installed_configuration_is_the_shipped_one_with_a_key_for_operators(installation: Installation) -> None:
     found = installation.get(f"{CORE}/configmaps/abcdesktop-config")
-    assert found["data"]["od.config"] == (ROOT / "od.config").read_text()
     assert found["metadata"]["labels"] == {"abcdesktop/role": "pyos.config"}
+    line = "'apikey': [ 'file:///config.apikey/apikey' ],"
+    installed, shipped = found["data"]["od.config"].split("\n"), (ROOT / "od.config").read_text().split("\n")
+    different = [(new, old) for new, old in zip(installed, shipped, strict=True) if new != old]
+    assert different == [(f"    'ManagerController': {{ {line}", "    'ManagerController': {")]
+    assert "no key" not in installation.prepared
+
+
+def test_a_configuration_of_your_own_is_installed_as_it_is(installation: Installation) -> None:
+    own = installation.directory / "own.config"
+    own.write_text("[global]\ndesktop.pod: {}\njira: { 'apikey': None }\n# 'apikey': [ 'x' ]\n")
+    try:
+        said = installation.prepare(str(own))
+        assert "operators are asked for no key: put 'apikey': [ 'file:///config.apikey/apikey' ]," in said
+        assert installation.get(f"{CORE}/configmaps/abcdesktop-config")["data"]["od.config"] == own.read_text()
+        own.write_text("[global]\ndesktop.pod: {}\ncontrollers: { 'ManagerController': { 'apikey': ['k'] } }\n")
+        assert "no key" not in installation.prepare(str(own))
+    finally:
+        installation.prepare()
+
+
+def test_the_installation_asks_operators_for_the_key_of_its_secret(deployed: Service) -> None:
+    with Api(deployed.url) as client:
+        assert client.get("manager/images").json()["message"].startswith("403.1")
+        assert client.get("manager/images", headers={"X-API-Key": "guess"}).status_code == 403
+        assert client.get("manager/images", headers={"X-API-Key": deployed.api_key}).status_code == 200
 
 
 @pytest.mark.parametrize(

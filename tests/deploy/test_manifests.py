@@ -171,6 +171,18 @@ def test_a_busy_process_is_not_killed_and_an_unready_one_gets_no_requests() -> N
     assert named("Deployment", "pyos-od")["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
+def test_the_key_of_operators_is_mounted_where_the_scripts_and_pages_say() -> None:
+    spec = TEMPLATES["Deployment/pyos-od"]["spec"]
+    (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "apikey"]
+    (mount,) = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "apikey"]
+    assert volume["secret"]["secretName"] == "pyos-apikey"
+    assert volume["secret"]["optional"] is True  # an installation of before has no such Secret
+    assert "subPath" not in mount  # an exchanged key reaches the running container
+    entry = f"'apikey': [ 'file://{mount['mountPath']}/apikey' ]"
+    for page in ("deploy/prepare.sh", "docs/operators-guide.md", "deploy/20-pyos.yaml", "od.config"):
+        assert entry in (ROOT / page).read_text(), page
+
+
 def test_a_stop_has_the_time_its_steps_take() -> None:
     settings = load_settings(ROOT / "od.config", {})
     spec = TEMPLATES["Deployment/pyos-od"]["spec"]

@@ -11,9 +11,9 @@ from typing import Final, TextIO
 
 from oc.od.settings.declaration import ConfigurationError, Level, Problem, spell
 from oc.od.settings.files import check_files
-from oc.od.settings.loading import DEFAULT_FILE, PATH_VARIABLE, load_settings
+from oc.od.settings.loading import DEFAULT_FILE, PATH_VARIABLE, load_settings, settings_of
 from oc.od.settings.masking import render
-from oc.od.settings.reader import read_file
+from oc.od.settings.reader import ParsedFile, read_file
 
 CLEAN: Final = 0
 """Nothing to complain about (advice does not count)."""
@@ -35,11 +35,12 @@ def check_config(
     stream = sys.stdout if out is None else out
     file = _file(path, environ)
     try:
-        settings = load_settings(file, environ)
+        parsed = read_file(file)  # once: it may be a pipe
+        settings = settings_of(parsed, file, os.environ if environ is None else environ)
     except ConfigurationError as error:
         findings = list(error.problems)
     else:
-        findings = [*settings.warnings, *_located(check_files(settings), file)]
+        findings = [*settings.warnings, *_located(check_files(settings), parsed, file)]
     for problem in findings:
         print(f"{problem} [{problem.level}]", file=stream)
     errors = sum(problem.level is Level.ERROR for problem in findings)
@@ -66,9 +67,9 @@ def print_config(
     return CLEAN
 
 
-def _located(problems: list[Problem], file: Path) -> list[Problem]:
+def _located(problems: list[Problem], parsed: ParsedFile, file: Path) -> list[Problem]:
     """The problems with the line of their key, or of the nearest key around it, where the file has one."""
-    lines = {spell(path): line for path, line in read_file(file).lines.items()}
+    lines = {spell(path): line for path, line in parsed.lines.items()}
 
     def line_of(key: str) -> int | None:
         while key and key not in lines:

@@ -25,7 +25,7 @@ from oc.od.settings.declaration import (
 )
 from oc.od.settings.model import Settings
 from oc.od.settings.providers import referenced_keys, resolve_references
-from oc.od.settings.reader import read_file
+from oc.od.settings.reader import ParsedFile, read_file
 
 T = TypeVar("T")
 
@@ -42,10 +42,14 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     """
     variables = os.environ if environ is None else environ
     file = path or Path(variables.get(PATH_VARIABLE) or DEFAULT_FILE)
-    parsed = read_file(file)
+    return settings_of(read_file(file), file, variables)
+
+
+def settings_of(parsed: ParsedFile, file: Path, environ: Mapping[str, str]) -> Settings:
+    """Check and complete what was read from a file. Raises `ConfigurationError` with every error of the file."""
     report = Report(str(file), parsed.lines)
     report.problems.extend(parsed.problems)
-    return build_settings(parsed.values, variables, report)
+    return build_settings(parsed.values, environ, report)
 
 
 def settings_from_mapping(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,16 @@ def test_a_key_file_with_a_key_is_well_and_a_published_key_in_it_is_told(site: P
     assert status == CLEAN
     assert lines[0].endswith("authdnskey: " + str(file) + ": this key is published, choose another [advice]")
     assert "change-me" not in lines[0]
+
+
+def test_a_configuration_may_come_through_a_pipe(site: Path) -> None:
+    """As of `kubectl exec -i … -- ./od.py --check-config /dev/stdin < od.config`."""
+    site.write_text(
+        site.read_text() + "controllers: { 'ManagerController': { 'apikey': [ 'file:///nowhere/key' ] } }\n"
+    )
+    command = [sys.executable, str(ROOT / "od.py"), "--check-config", "/dev/stdin"]
+    done = subprocess.run(command, input=site.read_bytes(), capture_output=True, cwd=site.parent, check=False)
+    assert done.returncode == ERRORS
+    line = site.read_text().count("\n")
+    expected = f"/dev/stdin:{line}: controllers.ManagerController.apikey[0]: /nowhere/key: cannot be read"
+    assert done.stdout.decode().startswith(expected), done.stderr
