@@ -55,11 +55,12 @@ else
   exit 0
 fi
 export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -qq >/dev/null 2>&1
+apt="$sudo apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300"
+$apt update >/dev/null 2>&1
 # shellcheck disable=SC2086 # a list of package names
-$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 && exit 0
+$apt install -y --no-install-recommends $missing >/dev/null 2>&1 && exit 0
 # one name that this release does not know must not keep the others away
 for package in $missing; do
-  $sudo apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 || echo "could not install: $package"
+  $apt install -y --no-install-recommends "$package" >/dev/null 2>&1 || echo "could not install: $package"
 done
 exit 0

@@ -28,10 +28,10 @@ def main(arguments: list[str]) -> int:
         return 2
     reason = missing()
     if reason:
-        print(f"the image cannot be built: {reason}")
+        print(f"the image cannot be built here: {reason}")
         return 1
     state = Path(arguments[1]).resolve()
-    builder = Builder(state)
+    builder = Builder(state, lambda line: print(line, flush=True))
     try:
         builder.build(_arguments(state / "mirror"), state / "mirror")
         builder.close()
