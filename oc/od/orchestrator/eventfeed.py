@@ -35,8 +35,11 @@ class EventFeed:
                 if not others:
                     del self._receivers[pod]
 
-    def replace(self, pods: list[Pod], version: str) -> None:
+    def listed(self, pods: list[Pod]) -> None:
         """Handler: nothing to do, the past is not told."""
+
+    def complete(self, names: set[str], version: str) -> None:
+        """Handler: nothing to do."""
 
     def bookmark(self, version: str) -> None:
         """Handler: nothing to do."""

@@ -56,7 +56,7 @@ class PodCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._pods: dict[str, Pod] = {}
-        self._users: dict[str, set[str]] = {}
+        self._users: dict[str, tuple[str, ...]] = {}
         self._kinds: dict[str, set[str]] = {}
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._listeners: list[Listener] = []
@@ -149,7 +149,7 @@ class PodCache:
             known = old if old is not None and old.uid == uid else None
             self._remember(uid)
             if known:
-                self._remove(name)
+                self._remove(known)
         if known:
             self._announce("DELETED", known)
 
@@ -172,20 +172,22 @@ class PodCache:
         with self._lock:
             self._forget_old()
 
-    def replace(self, pods: list[Pod], version: str) -> None:
-        """Handler: the whole collection as of ``version``."""
+    def listed(self, pods: list[Pod]) -> None:
+        """Handler: a page of the collection."""
+        for pod in pods:
+            self._put(pod, watched=True)
+
+    def complete(self, names: set[str], version: str) -> None:
+        """Handler: the whole collection as of ``version`` has these names."""
         number = version_number(version)
-        names = {pod.name for pod in pods}
         with self._lock:
             # what this process wrote after the list was taken is newer than the list
             gone = [pod for name, pod in self._pods.items() if name not in names and pod.version <= number]
             for pod in gone:
-                self._remove(pod.name)
+                self._remove(pod)
                 self._remember(pod.uid)
         for pod in gone:
             self._announce("DELETED", pod)
-        for pod in pods:
-            self._put(pod, watched=True)
         self.bookmark(version)
 
     def apply(self, change: str, item: msgspec.Raw) -> str:
@@ -212,12 +214,13 @@ class PodCache:
             if not watched and old is None and 0 <= pod.version <= self._seen:
                 return  # the watch has passed this version: the pod came and went
             if old is not None:
-                self._remove(pod.name)
+                self._remove(old)
             replaced = old if old is not None and old.uid != pod.uid else None
             if replaced:
                 self._remember(replaced.uid)
             self._pods[pod.name] = pod
-            self._users.setdefault(pod.labels.get("access_userid", ""), set()).add(pod.name)
+            user = pod.labels.get("access_userid", "")
+            self._users[user] = (*self._users.get(user, ()), pod.name)
             self._kinds.setdefault(pod.kind, set()).add(pod.name)
         if replaced:
             self._announce("DELETED", replaced)
@@ -229,7 +232,7 @@ class PodCache:
             self._remember(pod.uid)
             old = self._pods.get(pod.name)
             if old is not None and old.uid == pod.uid:
-                self._remove(pod.name)
+                self._remove(old)
         if fresh:
             self._announce("DELETED", pod)
 
@@ -245,13 +248,18 @@ class PodCache:
                 return
             del self._deleted[uid]
 
-    def _remove(self, name: str) -> None:
-        pod = self._pods.pop(name)
-        for index, key in ((self._users, pod.labels.get("access_userid", "")), (self._kinds, pod.kind)):
-            names = index[key]
-            names.discard(name)
-            if not names:
-                del index[key]
+    def _remove(self, pod: Pod) -> None:
+        del self._pods[pod.name]
+        user = pod.labels.get("access_userid", "")
+        others = tuple(name for name in self._users[user] if name != pod.name)
+        if others:
+            self._users[user] = others
+        else:
+            del self._users[user]
+        names = self._kinds[pod.kind]
+        names.discard(pod.name)
+        if not names:
+            del self._kinds[pod.kind]
 
     def _announce(self, change: str, pod: Pod) -> None:
         with self._lock:

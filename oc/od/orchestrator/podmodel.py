@@ -75,7 +75,7 @@ class Container(_Kube):
 
     name: str = ""
     image: str = ""
-    command: list[str] | None = None
+    command: tuple[str, ...] | None = None
     resources: Resources | None = None
 
 
@@ -105,10 +105,10 @@ class Spec(_Kube):
     node_name: str | None = None
     hostname: str | None = None
     subdomain: str | None = None
-    containers: list[Container] = []
-    init_containers: list[Container] = []
-    ephemeral_containers: list[Container] = []
-    volumes: list[Volume] = []
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    ephemeral_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     resources: Resources | None = None
 
 
@@ -128,10 +128,10 @@ class PodStatus(_Kube):
     reason: str = ""
     message: str = ""
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
-    container_statuses: list[ContainerStatus] = []
-    init_container_statuses: list[ContainerStatus] = []
-    ephemeral_container_statuses: list[ContainerStatus] = []
-    conditions: list[Condition] = []
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class Pod(_Kube):

@@ -40,8 +40,11 @@ class _Bookmark(msgspec.Struct):
 class Handler(Protocol):
     """Takes what the reflector reads, in the order of the API, in the reflector's thread."""
 
-    def replace(self, pods: list[Pod], version: str) -> None:
-        """The whole collection as of ``version``."""
+    def listed(self, pods: list[Pod]) -> None:
+        """A part of the collection."""
+
+    def complete(self, names: set[str], version: str) -> None:
+        """The whole collection as of ``version`` has these names; all parts of it were told."""
 
     def apply(self, change: str, item: msgspec.Raw) -> str:
         """One change: ADDED, MODIFIED or DELETED; returns the item's resourceVersion."""
@@ -160,16 +163,17 @@ class Reflector:
             logger.info("watch of %s: %s; again after a pause", self._resource.plural, error)
 
     def _list(self) -> str:
-        pods: list[Pod] = []
+        names: set[str] = set()
         page: PodList | ListPage = self._page(POD_LIST, PAGE_SIZE) if self._items else self._page(_PAGE, 1)
-        # Decoded page by page: the texts of ten thousand pods are not held at once, nor is the interpreter for long.
+        # Page by page: neither the texts nor a second set of ten thousand pods are held, nor is anybody held up.
         while isinstance(page, PodList):
-            pods += page.items
+            self._handler.listed(page.items)
+            names.update(pod.name for pod in page.items)
             if not page.metadata.continue_:
                 break
             page = self._page(POD_LIST, PAGE_SIZE, page.metadata.continue_)
         self._heard = self._clock()
-        self._handler.replace(pods, page.metadata.resource_version)
+        self._handler.complete(names, page.metadata.resource_version)
         return page.metadata.resource_version
 
     def _page(self, decoder: msgspec.json.Decoder[T], limit: int, token: str = "") -> T:

@@ -30,6 +30,13 @@ def raw(obj: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(obj))
 
 
+def relist(cache: PodCache, version: int, *pods: Any) -> None:
+    """What the reflector tells of a list that shows these pods, a page each."""
+    for one in pods:
+        cache.listed([pod_from(one)])
+    cache.complete({one["metadata"]["name"] for one in pods}, str(version))
+
+
 @pytest.fixture
 def cache() -> PodCache:
     return PodCache()
@@ -43,7 +50,7 @@ def heard(cache: PodCache) -> list[tuple[str, str, str]]:
 
 
 def test_a_listed_pod_is_found_by_name_by_user_and_by_type(cache: PodCache) -> None:
-    cache.replace([pod_from(pod()), pod_from(pod("leela-00001", 11, "u2", access_userid="leela"))], "20")
+    relist(cache, 20, pod(), pod("leela-00001", 11, "u2", access_userid="leela"))
     assert cache.get("fry-00001") is not None
     assert [found.name for found in cache.of_user("fry", DESKTOP)] == ["fry-00001"]
     assert cache.of_user("fry", "pod_application") == []
@@ -62,7 +69,7 @@ def test_an_older_version_never_replaces_a_newer_one(cache: PodCache) -> None:
 def test_what_this_process_wrote_is_there_before_the_watch_says_so(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
-    cache.replace([], "5")
+    relist(cache, 5)
     cache.feed(pod(version=10))
     assert cache.get("fry-00001") is not None
     cache.apply("ADDED", raw(pod(version=10)))
@@ -82,7 +89,7 @@ def test_a_pod_the_watch_has_already_seen_die_is_not_brought_back_by_a_late_answ
 
 
 def test_a_late_answer_about_a_pod_that_came_and_went_unseen_is_ignored(cache: PodCache) -> None:
-    cache.replace([], "50")
+    relist(cache, 50)
     cache.feed(pod(version=40))
     assert cache.get("fry-00001") is None
 
@@ -106,10 +113,17 @@ def test_a_new_list_drops_what_is_gone_but_keeps_what_was_written_after_it(
 ) -> None:
     cache.apply("ADDED", raw(pod("fry-00001", 10, "u1")))
     cache.feed(pod("fry-00002", 40, "u2"))
-    cache.replace([], "30")
+    relist(cache, 30)
     assert cache.get("fry-00001") is None
     assert cache.get("fry-00002") is not None
     assert ("DELETED", "fry-00001", "Pending") in heard
+
+
+def test_a_new_list_tells_only_of_what_changed(cache: PodCache, heard: list[tuple[str, str, str]]) -> None:
+    relist(cache, 20, pod("fry-00001", 10, "u1"), pod("fry-00002", 11, "u2"), pod("fry-00003", 12, "u3"))
+    heard.clear()
+    relist(cache, 30, pod("fry-00001", 10, "u1"), pod("fry-00002", 25, "u2", phase="Running"))
+    assert heard == [("MODIFIED", "fry-00002", "Running"), ("DELETED", "fry-00003", "Pending")]
 
 
 def test_a_label_that_changes_moves_the_pod_in_the_index(cache: PodCache) -> None:
