@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 
 import chevron
 
-from oc.auth.sha512crypt import sha512_crypt
 from oc.errors import AuthenticationFailureError
 from oc.model.identity import PosixAccount, PosixGroup
 
@@ -220,9 +219,8 @@ class AccountTemplates:
         }
 
 
-def local_account(account: PosixAccount, password: str, templates: AccountTemplates) -> dict[str, Any]:
-    """The ``localaccount`` claim: the four files, then the identity fields with the hash of ``password``."""
-    sha512 = sha512_crypt(password)
+def local_account(account: PosixAccount, sha512: str, templates: AccountTemplates) -> dict[str, Any]:
+    """The ``localaccount`` claim: the four files, then the identity fields with ``sha512``, a password's hash."""
     fields = posix_dict(account)
     del fields["cn"]
     return {**templates.render(account, sha512), **fields, "sha512": sha512}

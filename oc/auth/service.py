@@ -22,6 +22,7 @@ from oc.auth.requests import LoginRequest, chosen_execute_class
 from oc.auth.roles import reduce_roles
 from oc.auth.rules import RuleContext, compile_rules, rule_labels
 from oc.auth.rules.geography import position
+from oc.auth.sha512crypt import sha512_crypt
 from oc.errors import (
     AuthenticationDeniedError,
     AuthenticationError,
@@ -294,8 +295,8 @@ class AuthService:
         return {**builtin_labels(client.ipaddr, asnumber), **rule_labels(provider.rules, context)}
 
     def _local_account(self, provider: Provider, account: Account, posix: PosixAccount) -> dict[str, Any]:
-        password = account.password if account.password is not None else provider.account_defaults.password
-        return local_account(posix, password, self._templates)
+        sha512 = provider.default_sha512 if account.password is None else sha512_crypt(account.password)
+        return local_account(posix, sha512, self._templates)
 
 
 def success_message(login: Login, seconds: float) -> str:

@@ -7,13 +7,16 @@ is written without a ``rounds=`` prefix.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
+from collections.abc import Iterator
 from typing import Final
 
 ROUNDS: Final = 5000
 SALT_LENGTH: Final = 16
 ALPHABET: Final = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+_PERIOD: Final = 2 * 3 * 7
 _BYTES: Final = 64  # of a SHA-512 digest
 
 
@@ -53,15 +56,20 @@ def _stretched(key: bytes, salt: bytes) -> bytes:
     digest = _first_digest(key, salt)
     p = _repeated(hashlib.sha512(key * len(key)).digest(), len(key))
     s = _repeated(hashlib.sha512(salt * (16 + digest[0])).digest(), len(salt))
-    for number in range(ROUNDS):
-        odd = number & 1
-        block = p if odd else digest
-        if number % 3:
-            block += s
-        if number % 7:
-            block += p
-        digest = hashlib.sha512(block + (digest if odd else p)).digest()
+    sha512 = hashlib.sha512
+    for even, odd in _pairs(p, s):
+        digest = sha512(odd + sha512(digest + even).digest()).digest()
     return digest
+
+
+def _pairs(p: bytes, s: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What each round adds to the digest before it: behind it in the even rounds, before it in the odd ones.
+
+    S is left out in every third round, P in the middle in every seventh: all of it comes again after 42 rounds.
+    """
+    middles = [(s if number % 3 else b"") + (p if number % 7 else b"") for number in range(_PERIOD)]
+    cycle = [(middles[even] + p, p + middles[even + 1]) for even in range(0, _PERIOD, 2)]
+    return itertools.islice(itertools.cycle(cycle), ROUNDS // 2)
 
 
 def _encoded(digest: bytes) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from oc.auth import AuthService, LoginRequest, success_message
 from oc.auth.accounts import account_from_mapping
 from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider
+from oc.auth.sha512crypt import sha512_crypt
 from oc.errors import (
     AuthenticationDeniedError,
     AuthenticationError,
@@ -174,6 +175,27 @@ def test_generic_ids_come_from_the_configuration_and_the_provider(make: Callable
     posix = ask(make(tree, {"desktop.groupid": 8000, "desktop.homerootdirectory": "/data"}), provider="a").posix
     assert posix is not None
     assert (posix.uidNumber, posix.gidNumber, posix.homeDirectory) == (7000, 8000, "/data/a")
+
+
+def test_the_default_password_is_hashed_once_for_all(
+    make: Callable[..., AuthService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr("oc.auth.providers.base.sha512_crypt", lambda text: hashed.append(text) or f"$6$s$h{text}")
+    service = make(config={"desktop.userpasswd": "everybody's"})
+    claims = [ask(service, provider="anonymous").claims["localaccount"] for _ in range(3)]
+    assert [claim["sha512"] for claim in claims] == ["$6$s$heverybody's"] * 3
+    assert hashed == ["everybody's"]
+
+
+def test_a_password_of_one_s_own_has_a_salt_of_its_own(make: Callable[..., AuthService]) -> None:
+    service = make(planet())
+    first, second = (
+        ask(service, provider="planet", userid="fry", password="slurm").claims["localaccount"]["sha512"]
+        for _ in range(2)
+    )
+    assert first != second
+    assert [hashed == sha512_crypt("slurm", hashed.split("$")[2]) for hashed in (first, second)] == [True, True]
 
 
 def test_no_password_is_anywhere_in_a_login(make: Callable[..., AuthService]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import base64
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ import msgspec
 
 from oc.auth.accounts import AccountDefaults
 from oc.auth.rules import Rule, compile_rules
+from oc.auth.sha512crypt import sha512_crypt
 from oc.model.identity import ClientInfo, PosixAccount
 
 logger = logging.getLogger(__name__)
@@ -160,6 +162,13 @@ class Provider(abc.ABC):
         self._icon_data = _icon_data(keys.icon, context.base, where)
         if not isinstance(self.acl, dict):
             logger.error("%s.policies.acl: expected a dict; the provider admits nobody", where)
+
+    @functools.cached_property
+    def default_sha512(self) -> str:
+        """The hash of the default password, made once: who has this password has it in common with all the others,
+        so that a salt for each of them would hide nothing.
+        """
+        return sha512_crypt(self.account_defaults.password)
 
     @property
     def reduction(self) -> str | None:
