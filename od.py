@@ -31,7 +31,7 @@ from oc.od.settings import ConfigurationError, Settings, load_settings
 from oc.od.settings.commands import check_config, print_config
 from oc.od.settings.declaration import Level
 from oc.od.settings.files import check_files
-from oc.web.application import MOUNT, make_application
+from oc.web.application import make_api
 from oc.web.bus import ODCherryWatcher, StopSignals
 from oc.web.lanes import default_lanes, pool_size
 from oc.web.server import configure_server
@@ -99,9 +99,8 @@ def start_http(settings: Settings) -> None:
     """Mount the API and start the engine: services first, then the port."""
     lanes = default_lanes(settings.server.thread_pool)
     threads = pool_size(settings.server.thread_pool, lanes)
-    configure_server(settings, threads)
+    configure_server(settings, threads, make_api(services, Root(), controllers, lanes=lanes))
     signals = StopSignals(reload=Reloader(services).request)
-    cherrypy.tree.mount(make_application(services, Root(), controllers, lanes=lanes), MOUNT)
     ODCherryWatcher(cherrypy.engine, services).subscribe()
     cherrypy.engine.start()
     if signals.requested:

@@ -10,6 +10,7 @@ import msgspec
 
 JSON_TYPE = "application/json;charset=utf-8"
 TEXT_TYPE = "text/plain;charset=utf-8"
+BODILESS = (204, 304)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class Reply:
     headers: dict[str, str]
     body: bytes
     value: object = None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether answers of this status have a body at all, be it an empty one."""
+        return self.status not in BODILESS
 
 
 def encode(value: object) -> bytes:

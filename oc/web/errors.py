@@ -12,10 +12,6 @@ logger = logging.getLogger(__name__)
 GENERIC = "Internal api server error"
 
 
-class FrameworkError(ODError):
-    """The HTTP framework refused the request (no Host header, for instance)."""
-
-
 def answer_error(error: BaseException, path: str) -> Reply:
     """``{"status": int, "message": text}`` and nothing else; details go to the log only."""
     if not isinstance(error, ODError):

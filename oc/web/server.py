@@ -6,17 +6,20 @@ import logging
 import re
 import threading
 import time
+from email.utils import formatdate
+from http.client import responses
 from typing import Any
 
 import cherrypy
-from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection
 from cheroot.workers.threadpool import ThreadPool, WorkerThread
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
 from oc.od.settings import Settings
-from oc.web.answers import JSON_TYPE, encode
+from oc.web.answers import JSON_TYPE, Reply, encode
+from oc.web.application import Api
 from oc.web.exposing import LARGE_MAX_BODY
+from oc.web.gateway import ApiGateway
 from oc.web.wire import (
     ANSWER_SECONDS,
     BODY_BYTES_A_SECOND,
@@ -37,8 +40,11 @@ SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
 MAX_HEADERS = 128 * 1024
 SOCKET_TIMEOUT = 10
 SHORT_SECONDS = 2.0
+#: Idle connections, of proxies mostly, that wait for their next request; each is closed after SOCKET_TIMEOUT.
+KEPT_CONNECTIONS = 256
 PROTOCOLS = (b"HTTP/1.0", b"HTTP/1.1")
 CONTROL = re.compile(rb"[\x00-\x20\x7f]")
+CONTROLS = re.compile("[\x00-\x1f\x7f]")
 
 
 class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has no types
@@ -80,10 +86,27 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
         self.conn.begin(BODY_SECONDS + length / BODY_BYTES_A_SECOND)
         super().respond()
 
-    def send_headers(self) -> None:
+    def answer(self, reply: Reply) -> None:
+        """Send an answer of the API, head and body in one piece. Raises OSError."""
+        self.sent_headers = True
         self._drop_rest()
+        if reply.status == 413 or not self.server.can_add_keepalive_connection:
+            self.close_connection = True
+        body = b"" if self.method == b"HEAD" else reply.body
         self.conn.begin(ANSWER_SECONDS)
-        super().send_headers()
+        self.conn.wfile.write(self._head(reply) + body)
+
+    def _head(self, reply: Reply) -> bytes:
+        lines = [f"{self.server.protocol} {reply.status} {responses.get(reply.status, '')}"]
+        lines += [f"{name}: {CONTROLS.sub('', text)}" for name, text in reply.headers.items()]
+        if reply.has_body:
+            lines.append(f"Content-Length: {len(reply.body)}")
+        lines += ["Server: pyos", f"Date: {formatdate(usegmt=True)}"]
+        if self.close_connection:
+            lines.append("Connection: close")
+        elif self.response_protocol == "HTTP/1.0":
+            lines += ["Connection: Keep-Alive", f"Keep-Alive: timeout={self.server.timeout}"]
+        return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
 
     def _drop_rest(self) -> None:
         """Read what is left of the body, piece by piece: at once it would take as much memory."""
@@ -119,12 +142,15 @@ class JsonConnection(HTTPConnection):
 
     RequestHandlerClass = JsonHTTPRequest
 
-    def __init__(self, server: Any, sock: Any, makefile: Any = MakeFile) -> None:
-        super().__init__(server, sock, makefile)
+    def __init__(self, server: Any, sock: Any, _makefile: object = None) -> None:
         waiting = getattr(server, "waiting", None) or Waiting(1)
-        self._timed = [TimedSocket(sock, mode, waiting, server.timeout) for mode in ("rb", "wb")]
-        self.rfile = TimedReader(self._timed[0], self.rbufsize)
-        self.wfile = TimedWriter(self._timed[1], self.wbufsize)
+        source, sink = (TimedSocket(sock, mode, waiting, server.timeout) for mode in ("rb", "wb"))
+        self._timed = (source, sink)
+
+        def file(_: Any, mode: str, size: int) -> TimedReader | TimedWriter:
+            return TimedReader(source, size) if "r" in mode else TimedWriter(sink)
+
+        super().__init__(server, sock, file)
 
     def begin(self, seconds: float) -> None:
         """From now on the client has ``seconds`` to send, and to take, what is under way."""
@@ -153,16 +179,20 @@ class BoundedPool(ThreadPool):
 
 
 class ApiServer(CPWSGIServer):  # type: ignore[misc]
-    """CherryPy's WSGI server with the connections and the threads above."""
+    """CherryPy's server with the connections and the threads above, which hands requests to ``api``."""
 
-    def __init__(self, server_adapter: Any = cherrypy.server) -> None:
+    keep_alive_conn_limit = KEPT_CONNECTIONS
+
+    def __init__(self, api: Api, server_adapter: Any = cherrypy.server) -> None:
         super().__init__(server_adapter)
+        self.api = api
+        self.gateway = ApiGateway
         self.ConnectionClass = JsonConnection
         self.waiting = Waiting(server_adapter.thread_pool)
         self.requests = BoundedPool(self, min=server_adapter.thread_pool, max=server_adapter.thread_pool)
 
 
-def configure_server(settings: Settings, threads: int) -> None:
+def configure_server(settings: Settings, threads: int, api: Api) -> None:
     """Apply the configuration to CherryPy's server. ``threads``: see oc.web.lanes.pool_size."""
     cherrypy.config.update(
         {
@@ -184,7 +214,7 @@ def configure_server(settings: Settings, threads: int) -> None:
         }
     )
     cherrypy.log.time = _no_time
-    cherrypy.server.httpserver = ApiServer(cherrypy.server)
+    cherrypy.server.httpserver = ApiServer(api)
 
 
 def _no_time() -> str:

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from cheroot.wsgi import Server
-from cherrypy._cptree import Tree
+from cherrypy._cpserver import Server as Adapter
 
 from controllers.root import Root
 from oc.od.base_controller import BaseController
 from oc.od.services import ODServices
 from oc.od.settings import settings_from_mapping
-from oc.web.application import MOUNT, make_application
+from oc.web.application import Api, make_api
 from oc.web.lanes import Lane
 from oc.web.policy import KeyThrottle
-from oc.web.server import SERVER_MAX_BODY, JsonConnection
+from oc.web.server import SERVER_MAX_BODY, ApiServer
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -111,6 +110,15 @@ def make_services(values: Mapping[str, object] | None = None, **attributes: Any)
     return services
 
 
+def make_server(api: Api, threads: int, shutdown_timeout: float = 5) -> ApiServer:
+    """A server on a free port, with the settings of the product."""
+    adapter = Adapter()
+    adapter.socket_host, adapter.socket_port = "127.0.0.1", 0
+    adapter.socket_timeout, adapter.thread_pool, adapter.shutdown_timeout = 5, threads, shutdown_timeout
+    adapter.max_request_body_size = SERVER_MAX_BODY
+    return ApiServer(api, adapter)
+
+
 @contextmanager
 def serving(
     *controllers: BaseController,
@@ -122,12 +130,8 @@ def serving(
 ) -> Iterator[Client]:
     """Serve until the block ends."""
     container = services or make_services()
-    application = make_application(container, Root(), package, extra=controllers, lanes=lanes, throttle=throttle)
-    tree = Tree()
-    tree.mount(application, MOUNT)
-    server = Server(("127.0.0.1", 0), tree, numthreads=threads, timeout=5)
-    server.max_request_body_size = SERVER_MAX_BODY
-    server.ConnectionClass = JsonConnection
+    api = make_api(container, Root(), package, extra=controllers, lanes=lanes, throttle=throttle)
+    server = make_server(api, threads)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

@@ -9,17 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cheroot.wsgi import Server
-from cherrypy._cptree import Tree
 
 from controllers.root import Root
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
-from oc.web.application import MOUNT, make_application
+from oc.web.application import make_api
 from oc.web.bus import StopSignals
-from oc.web.server import BoundedPool, JsonConnection
 
-from .harness import Answer, Client, make_services
+from .harness import Answer, Client, make_server, make_services
 
 
 class WaitingController(BaseController):
@@ -40,11 +37,7 @@ class Running:
 
     def __init__(self, shutdown_timeout: float) -> None:
         self.controller = WaitingController()
-        tree = Tree()
-        tree.mount(make_application(make_services(), Root(), extra=[self.controller]), MOUNT)
-        self.server = Server(("127.0.0.1", 0), tree, shutdown_timeout=shutdown_timeout)
-        self.server.ConnectionClass = JsonConnection
-        self.server.requests = BoundedPool(self.server, min=3, max=3)
+        self.server = make_server(make_api(make_services(), Root(), extra=[self.controller]), 3, shutdown_timeout)
         self.server.prepare()
         self.thread = threading.Thread(target=self.server.serve, daemon=True)
         self.thread.start()

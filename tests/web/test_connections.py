@@ -1,0 +1,204 @@
+"""Connections that serve several requests, and answers as bytes."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from oc.od.base_controller import BaseController
+from oc.web import Call, Content, expose
+from oc.web.server import KEPT_CONNECTIONS, TimedWriter
+
+from ..waiting import eventually
+from .harness import Client, serving
+
+
+class AnswerController(BaseController):
+    """Answers of every kind."""
+
+    @expose(methods=("GET", "POST"), envelope=False)
+    def text(self, call: Call) -> object:
+        return {"text": "some"}
+
+    @expose(methods=("GET",))
+    def odd(self, call: Call) -> Content:
+        return Content("x", headers={"X-Odd": "a\r\nX-Split: b\x7f", "X-Euro": "100 €"})
+
+    @expose(methods=("GET",))
+    def tagged(self, call: Call) -> object:
+        call.response_headers["ETag"] = '"one"'
+        return "value"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with serving(AnswerController()) as running:
+        yield running
+
+
+class Wire:
+    """One connection and what comes back on it."""
+
+    def __init__(self, client: Client) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", client.port), timeout=10)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, text: str) -> None:
+        self.socket.sendall(text.encode("latin-1"))
+
+    def answer(self, *, body: bool = True) -> tuple[int, dict[str, str], bytes]:
+        status = int(self._file.readline().split()[1])
+        headers: dict[str, str] = {}
+        while (line := self._file.readline().decode("latin-1").strip()) != "":
+            name, _, value = line.partition(": ")
+            headers[name] = value
+        return status, headers, self._file.read(int(headers.get("Content-Length", 0))) if body else b""
+
+    def close(self) -> None:
+        self._file.close()
+        self.socket.close()
+
+    def is_closed(self) -> bool:
+        return self._file.read(1) == b""
+
+
+@pytest.fixture
+def wire(client: Client) -> Iterator[Wire]:
+    connection = Wire(client)
+    yield connection
+    connection.close()
+
+
+def request(target: str = "/API/answer/text", headers: str = "", *, method: str = "GET", protocol: str = "1.1") -> str:
+    return f"{method} {target} HTTP/{protocol}\r\nHost: x\r\n{headers}\r\n"
+
+
+def test_a_connection_serves_one_request_after_another(wire: Wire) -> None:
+    for _ in range(3):
+        wire.send(request())
+        status, headers, body = wire.answer()
+        assert (status, body) == (200, b'{"text":"some"}\n')
+        assert "Connection" not in headers
+
+
+def test_requests_sent_at_once_are_answered_in_order(wire: Wire) -> None:
+    wire.send(request() + request("/API/answer/nothing") + request("/API/healthz"))
+    assert [wire.answer()[0], wire.answer()[0], wire.answer()[2]] == [200, 404, b"OK"]
+
+
+def test_a_request_that_comes_in_pieces_is_one_request(wire: Wire) -> None:
+    for character in request():
+        wire.send(character)
+    assert wire.answer()[0] == 200
+
+
+def test_as_many_connections_as_proxies_keep_stay_open(client: Client) -> None:
+    """cheroot keeps 10: with more, each request would pay for a new connection."""
+    wires: list[Wire] = []
+    try:
+        for _ in range(24):
+            wires.append(Wire(client))
+            wires[-1].send(request())
+            assert "Connection" not in wires[-1].answer()[1]
+        for one in wires:
+            one.send(request())
+            assert "Connection" not in one.answer()[1]
+    finally:
+        for one in wires:
+            one.close()
+    assert len(wires) < KEPT_CONNECTIONS
+
+
+def test_a_client_that_asks_for_it_has_its_connection_closed(wire: Wire) -> None:
+    wire.send(request(headers="Connection: close\r\n"))
+    assert wire.answer()[1]["Connection"] == "close"
+    assert wire.is_closed()
+
+
+def test_an_old_client_has_its_connection_closed_unless_it_asks_to_keep_it(client: Client, wire: Wire) -> None:
+    wire.send(request(headers="Connection: Keep-Alive\r\n", protocol="1.0"))
+    headers = wire.answer()[1]
+    assert headers["Connection"] == "Keep-Alive"
+    assert headers["Keep-Alive"].startswith("timeout=")
+    wire.send(request(protocol="1.0"))
+    assert wire.answer()[1]["Connection"] == "close"
+    assert wire.is_closed()
+
+
+def test_the_head_of_an_answer_says_how_long_its_body_would_be(wire: Wire) -> None:
+    wire.send(request(method="HEAD") + request())
+    status, headers, _ = wire.answer(body=False)
+    assert (status, headers["Content-Length"]) == (200, "16")
+    assert wire.answer()[2] == b'{"text":"some"}\n'
+
+
+def test_an_answer_without_a_body_has_no_length(wire: Wire) -> None:
+    wire.send(request("/API/answer/tagged", 'If-None-Match: "one"\r\n') + request())
+    status, headers, _ = wire.answer()
+    assert (status, headers.get("Content-Length"), headers["ETag"]) == (304, None, '"one"')
+    assert wire.answer()[0] == 200
+
+
+def test_no_answer_header_can_hold_a_line_break(wire: Wire) -> None:
+    wire.send(request("/API/answer/odd"))
+    headers = wire.answer()[1]
+    assert headers["X-Odd"] == "aX-Split: b"
+    assert headers["X-Euro"] == "100 ?"
+    assert "X-Split" not in headers
+
+
+@pytest.mark.parametrize("target", ["/", "/healthz", "/APIhealthz", "/api/healthz", "//API/healthz", "/%41PI/healthz"])
+def test_outside_of_the_mount_point_nothing_is_served(wire: Wire, target: str) -> None:
+    wire.send(request(target))
+    status, _, body = wire.answer()
+    assert status == 404
+    assert b'"status":404' in body
+
+
+def test_a_target_with_scheme_and_host_is_served(wire: Wire) -> None:
+    wire.send(request("http://x:8000/API/healthz?a=b"))
+    assert wire.answer()[2] == b"OK"
+
+
+def test_an_answer_is_sent_in_one_piece(client: Client, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    write = TimedWriter.write
+
+    def counting(self: TimedWriter, data: bytes) -> None:
+        pieces.append(bytes(data))
+        write(self, data)
+
+    monkeypatch.setattr(TimedWriter, "write", counting)
+    wire.send(request())
+    wire.answer()
+    assert len(pieces) == 1
+    assert pieces[0].endswith(b'\r\n\r\n{"text":"some"}\n')
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Any:
+    caplog.set_level(logging.INFO, logger="cherrypy.access")
+    return lambda: [one.getMessage() for one in caplog.records if one.name == "cherrypy.access"]
+
+
+def test_the_access_log_has_one_line_a_request_and_no_query(wire: Wire, lines: Any) -> None:
+    wire.send(request("/API/answer/text?code=secret", "User-Agent: Fire\r\nReferer: http://x/\r\n"))
+    wire.answer()
+    assert eventually(lines) == ['127.0.0.1 - -  "GET /API/answer/text HTTP/1.1" 200 16 "http://x/" "Fire"']
+
+
+def test_what_a_client_says_cannot_end_its_field_of_the_access_log(wire: Wire, lines: Any) -> None:
+    wire.send(request("/API/nothing", 'User-Agent: a" 200 \\" é\r\n'))
+    wire.answer()
+    (line,) = eventually(lines)
+    assert line.endswith('"a\\" 200 \\\\" \\xc3\\xa9"')
+
+
+def test_an_answer_without_a_body_has_no_size_in_the_access_log(wire: Wire, lines: Any) -> None:
+    wire.send(request("/API/answer/tagged", 'If-None-Match: "one"\r\n'))
+    wire.answer()
+    assert eventually(lines) == ['127.0.0.1 - -  "GET /API/answer/tagged HTTP/1.1" 304 - "" ""']
