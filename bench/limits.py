@@ -15,7 +15,6 @@ from typing import Any
 
 import jwt
 import requests
-import yaml
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pymemcache.client.base import Client as Memcached
 from pymongo import MongoClient
@@ -154,13 +153,11 @@ class _Raw:
 
     def __init__(self, world: World) -> None:
         stack = world.stack
-        assert stack.kubeconfig
         assert stack.server_url
         host, _, port = stack.server_url.partition("//")[2].partition(":")
         context = ssl.create_default_context(cafile=str(stack.state / "kubeconfig.ca"))
         self._connection = http.client.HTTPSConnection(host, int(port), timeout=30, context=context)
-        token = yaml.safe_load(stack.kubeconfig.read_text())["users"][0]["user"]["token"]
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {stack.admin_token}", "Content-Type": "application/json"}
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         self._connection.request(method, path, body, self._headers)

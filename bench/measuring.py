@@ -45,6 +45,7 @@ class Row:
     """One line of the table. Times in milliseconds; ``cpu_ms`` of the process a request; counts a request.
 
     ``facts``: other figures of this row, by name. ``limit_ms``: the processor time that cannot be avoided.
+    ``notes``: texts of failures.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Row:
     of_bare: float | None = None
     limit_ms: float | None = None
     facts: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
@@ -117,6 +119,7 @@ class Row:
             "rss_mib": round(self.rss_mib, 1),
             "threads": self.threads,
             "descriptors": self.descriptors,
+            "notes": self.notes,
             **{name: round(value, 4) for name, value in self.facts.items()},
         }
 

@@ -96,7 +96,7 @@ class World:
     def _start(self) -> None:
         directory = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="pyos-bench-")))
         options = {
-            "exec_answers": desktop_exec_answers(),
+            "exec_answers": [{**rule, "when_ready": True} for rule in desktop_exec_answers()],
             "nodes": [{"name": "node1", "capacity": _CAPACITY}],
             "pod_network": "10.128.0.0/9",
         }

@@ -38,7 +38,8 @@ class ClusterClient:
             ca_file = kubeconfig.with_name(f"{kubeconfig.name}.ca")
             ca_file.write_text(self.ca_pem)
             self._http.verify = str(ca_file)
-        self._http.headers["Authorization"] = f"Bearer {document['users'][0]['user']['token']}"
+        self.token = str(document["users"][0]["user"]["token"])
+        self._http.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
         """Close the connections."""

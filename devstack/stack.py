@@ -154,6 +154,13 @@ class Stack:
             raise ValueError("this stack has no cluster")
         return self._client.request(method, path, body, content_type)
 
+    @property
+    def admin_token(self) -> str:
+        """The bearer token of the cluster's administrator."""
+        if self._client is None:
+            raise ValueError("this stack has no cluster")
+        return self._client.token
+
     def environment(self) -> dict[str, str]:
         """The variables the product reads to find the stack, and the paths of keys for its configuration."""
         values: dict[str, str] = {"POD_NAMESPACE": self.namespace}

@@ -59,8 +59,8 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
     """Which pods (or containers) behave how: see runtime.PodBehaviour for what the behaviours mean.
 
     `labels`: all must be there with these values.  `name`, `namespace`, `image`: globs (`image` of the container that
-    is about to start, or of any of the pod's).  `count`: for how many pods, None: for all.  `ready_spread_s`: each pod
-    takes up to so much longer than `ready_after_s`, always the same for one pod.
+    is about to start, or of any of the pod's).  `count`: for how many pods, None: for all.  `spread_s`: each pod
+    takes up to so much longer than `start_after_s` and `ready_after_s`, always the same for one pod.
     """
 
     labels: dict[str, str] = {}
@@ -69,7 +69,8 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
     image: str = "*"
     unschedulable: bool = False
     ready_after_s: float = 0.0
-    ready_spread_s: float = 0.0
+    start_after_s: float = 0.0
+    spread_s: float = 0.0
     never_ready: bool = False
     failure: str = ""
     container: str = ""
@@ -96,15 +97,17 @@ class PodRule(msgspec.Struct, forbid_unknown_fields=True):
         return any(fnmatch.fnmatchcase(text, self.image) for text in images)
 
     def behaviour(self, uid: str) -> PodBehaviour:
+        longer = self.spread_s * zlib.crc32(uid.encode()) / 2**32
         return PodBehaviour(
-            self.unschedulable,
-            self.ready_after_s + self.ready_spread_s * zlib.crc32(uid.encode()) / 2**32,
-            self.never_ready,
-            self.failure,
-            self.container,
-            self.after_s,
-            self.message,
-            self.exit_code,
+            unschedulable=self.unschedulable,
+            start_after_s=self.start_after_s and self.start_after_s + longer,
+            ready_after_s=self.ready_after_s and self.ready_after_s + longer,
+            never_ready=self.never_ready,
+            failure=self.failure,
+            container=self.container,
+            after_s=self.after_s,
+            message=self.message,
+            exit_code=self.exit_code,
         )
 
 

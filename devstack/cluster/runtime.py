@@ -79,11 +79,13 @@ class PodBehaviour:
 
     `failure`: one of ErrImagePull, ImagePullBackOff, CreateContainerConfigError, OOMKilled, Evicted, NodeLost, Error,
     CrashLoopBackOff, or "" for none; `container` limits it to one container (ephemeral ones too).
+    `start_after_s`: seconds before the first container starts, `ready_after_s`: seconds of running before it is ready.
     `after_s`: seconds of running before OOMKilled, Evicted, NodeLost, Error come.
     """
 
     unschedulable: bool = False
     ready_after_s: float = 0.0
+    start_after_s: float = 0.0
     never_ready: bool = False
     failure: str = ""
     container: str = ""

@@ -82,6 +82,8 @@ async def _answer(place: Place, container: Container, argv: list[str], on_output
     rule = place.host.options.exec_rule(image, container.name, argv, idle=container.idle)
     if rule is None or rule.real:
         return None
+    if rule.when_ready and not container.state.ready:
+        return 1
     if rule.delay_s:
         await asyncio.sleep(rule.delay_s)
     for stream, text in (("stdout", rule.output), ("stderr", rule.error)):

@@ -28,7 +28,7 @@ class ImageRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class ExecRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to an exec whose words, joined by blanks, fit the glob `match` (and the image, container globs).
 
-    `real` runs the command after all (a rule above a wider one).
+    `real` runs the command after all (a rule above a wider one). `when_ready`: status 1 until the container is ready.
     """
 
     match: str
@@ -40,6 +40,7 @@ class ExecRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     delay_s: float = 0.0
     real: bool = False
     idle_only: bool = True
+    when_ready: bool = False
 
 
 class NodeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

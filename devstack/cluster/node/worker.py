@@ -178,9 +178,9 @@ class PodWorker:
         if deadline is not None:
             self.after(deadline, lambda: self.fail("DeadlineExceeded", DEADLINE_MESSAGE))
         await self._mount()
-        delays = self.host.options.delays
-        if delays.sandbox:
-            await asyncio.sleep(delays.sandbox)
+        seconds = self.host.options.delays.sandbox + self.behaviour().start_after_s
+        if seconds:
+            await asyncio.sleep(seconds)
         self.state.pod_ip = await self._take_address()
         self.state.sandbox_ready = True
         for container in self.of_role("ephemeral"):
