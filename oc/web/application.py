@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from oc.errors import BadRequestError, BanAuthIPError, BanAuthUserError
+from oc.model.structs import prepare_structs
 from oc.od.base_controller import BaseController
 from oc.od.settings.controllers import ControllerPolicy
 from oc.web.discovery import discover
@@ -134,6 +135,7 @@ def make_api(
     package: where controllers are discovered; extra: more controllers (tests).
     """
     mounts = mount_controllers(services, root, package, extra)
+    prepare_structs("oc", "controllers")  # all modules are imported, no request is served yet
     chosen = default_lanes(services.settings.server.thread_pool) if lanes is None else lanes
     api = Api(services, mounts, chosen, throttle or KeyThrottle())
     for mount in mounts.values():
