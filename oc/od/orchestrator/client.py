@@ -31,6 +31,7 @@ from oc.model.deadline import Deadline
 from oc.od.orchestrator.credentials import Credentials
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.resources import PODS, Resource
+from oc.od.orchestrator.tls import ExecTls
 from oc.od.orchestrator.watchstream import WatchStream
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class KubernetesClient:
         self._pool = ApiClient(configuration).rest_client.pool_manager
         self._observer = observer
         self._sleep = sleep
+        self.exec_tls = ExecTls(configuration)
         self._credentials = Credentials(configuration)
 
     # -- calls -------------------------------------------------------------------------------------------------

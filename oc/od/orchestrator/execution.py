@@ -6,7 +6,6 @@ A binary message starts with its channel: 0 stdin, 1 stdout, 2 stderr, 3 the clo
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +81,10 @@ def _connect(
     url = "ws" + client.url(PODS, pod, "exec", query).removeprefix("http")
     headers = client.headers()
     headers["User-Agent"] = USER_AGENT
-    connection = websocket.WebSocket(sslopt=_tls(client), skip_utf8_validation=True)
+    try:
+        connection = websocket.WebSocket(sslopt=client.exec_tls.options(), skip_utf8_validation=True)
+    except OSError as error:  # a certificate file
+        raise KubernetesError(0, "Unreachable", type(error).__name__, doing=doing) from error
     connection.settimeout(min(CONNECT_TIMEOUT, until.cap(CONNECT_TIMEOUT)))
     try:
         connection.connect(  # type: ignore[no-untyped-call]
@@ -101,21 +103,6 @@ def _refusal(error: websocket.WebSocketBadStatusException, doing: str) -> Kubern
     except msgspec.MsgspecError:
         status = Status()
     return KubernetesError(error.status_code, status.reason or "Unknown", status.message, doing=doing)
-
-
-def _tls(client: KubernetesClient) -> dict[str, Any]:
-    configuration = client.configuration
-    options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
-    if configuration.ssl_ca_cert:
-        options["ca_certs"] = configuration.ssl_ca_cert
-    if not configuration.verify_ssl:
-        options["check_hostname"] = False
-    if configuration.cert_file:
-        options["certfile"] = configuration.cert_file
-        options["keyfile"] = configuration.key_file
-    if configuration.tls_server_name:
-        options["server_hostname"] = configuration.tls_server_name
-    return options
 
 
 def _proxy(client: KubernetesClient) -> dict[str, Any]:
