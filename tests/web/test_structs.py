@@ -17,11 +17,11 @@ LATE = """
 import sys
 import controllers, msgspec, od
 from oc.model.structs import _derived
-from oc.web.application import make_application
+from oc.web.application import make_api
 from controllers.root import Root
 from tests.web.harness import make_services
 
-make_application(make_services(), Root(), controllers)
+make_api(make_services(), Root(), controllers)
 late = []
 
 def watch(frame, event, argument):
