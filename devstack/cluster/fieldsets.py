@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -32,6 +33,8 @@ _STRIPPED: frozenset[Path] = frozenset(
         )
     }
 )  # fmt: skip
+_METADATA: Path = ("f:metadata",)
+_STATUS: Path = ("f:status",)
 # Keys of list items that have a default when left out.
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
@@ -68,13 +71,13 @@ def from_fields(fields: Object, prefix: Path = ()) -> set[Path]:
     return found
 
 
-# Pods of one making have the same fields: their sets are held once, as JSON text (msgspec.Raw is written as it is).
-@functools.lru_cache(maxsize=4096)
+# Objects of one making have the same fields: their sets are held once, as JSON text (msgspec.Raw is written as it is).
+@functools.lru_cache(maxsize=256)
 def _written(paths: frozenset[Path]) -> msgspec.Raw:
     return msgspec.Raw(encode(to_fields(set(paths))))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=256)
 def _read_text(text: bytes) -> frozenset[Path]:
     return frozenset(from_fields(msgspec.json.decode(text)))
 
@@ -163,6 +166,39 @@ def _add_all(value: Any, type_: Type | None, field: Field | None, path: Path, fo
         _add_all(item, inner, known, (*path, element), found)
 
 
+def created_fields(skeleton: Any, new: Any, type_: Type) -> Object:
+    """FieldsV1 of a new object: what `compare` with the skeleton gives, in one walk. Nobody manages its status."""
+    fields = _created(skeleton, new, type_, None, ())
+    return {} if fields is None else fields
+
+
+def _created(old: Any, new: Any, type_: Type | None, field: Field | None, path: Path) -> Object | None:
+    """What lies below a value the skeleton has too; None: nothing that anybody manages."""
+    before, after = _children(old, type_, field), _children(new, type_, field)
+    node: Object = {}
+    for element, (item, inner, known) in sorted(after.items(), key=itemgetter(0)):
+        here = (*path, element)
+        if (here in _STRIPPED and here != _METADATA) or here == _STATUS:
+            continue
+        if element not in before:
+            node[element] = _all(item, inner, known)
+        elif before[element][0] != item:
+            below = _created(before[element][0], item, inner, known, here)
+            if (below is not None and here != _METADATA) or below:
+                node[element] = below
+    return None if (before or after) and not node else node
+
+
+def _all(value: Any, type_: Type | None, field: Field | None) -> Object:
+    below = _children(value, type_, field)
+    if not below:
+        return {}
+    found: Object = {".": {}}
+    for element, (item, inner, known) in sorted(below.items(), key=itemgetter(0)):
+        found[element] = _all(item, inner, known)
+    return found
+
+
 # -- managers --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Manager:
@@ -179,11 +215,12 @@ class Manager:
         mine = (self.name, self.operation, self.version, self.subresource)
         return mine == (other.name, other.operation, other.version, other.subresource)
 
-    def describe(self) -> Object:
+    def describe(self, fields: msgspec.Raw | None = None) -> Object:
+        """The entry; `fields` instead of the paths, when they are known as FieldsV1."""
         entry: Object = {"manager": self.name, "operation": self.operation, "apiVersion": self.version}
         if self.time:
             entry["time"] = self.time
-        entry |= {"fieldsType": "FieldsV1", "fieldsV1": _written(self.paths)}
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": _written(self.paths) if fields is None else fields}
         if self.subresource:
             entry["subresource"] = self.subresource
         return entry
@@ -230,13 +267,15 @@ def track_update(
 ) -> None:
     """Write managedFields of `new` after a create, update or patch by `manager`; no change: they stay."""
     type_ = schema.type_of(resource.definition)
-    changed, removed = compare(_empty(resource) if old is None else old, new, type_)
+    mine = Manager(manager, UPDATE, resource.group_version, subresource, timestamp(store.clock()), frozenset())
     if old is None:
-        changed = {path for path in changed if path[0] != "f:status"}
+        fields = created_fields(_empty(resource), new, type_)
+        if fields:
+            new["metadata"]["managedFields"] = [mine.describe(msgspec.Raw(encode(fields)))]
+        return
+    changed, removed = compare(old, new, type_)
     if not changed and not removed:
         return
-    now = timestamp(store.clock())
-    mine = Manager(manager, UPDATE, resource.group_version, subresource, now, frozenset())
     rest: list[Manager] = []
     for entry in managers_of(old):
         if entry.same_as(mine):

@@ -61,20 +61,12 @@ class Item:
 class Change:
     """One entry of the history: what became of an object, and what it was before."""
 
-    __slots__ = ("_frames", "item", "previous", "type")
+    __slots__ = ("item", "previous", "type")
 
     def __init__(self, type_: str, item: Item, previous: Item | None) -> None:
         self.type = type_
         self.item = item
         self.previous = previous
-        self._frames: dict[str, bytes] = {}
-
-    def frame(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """The text a watcher of form `key` gets, made once for all watchers."""
-        frame = self._frames.get(key)
-        if frame is None:
-            frame = self._frames[key] = make()
-        return frame
 
 
 class Subscription:

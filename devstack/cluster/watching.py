@@ -120,15 +120,15 @@ class Watch:
         if self._namespace and item.namespace != self._namespace:
             return b""
         if self._everything:
-            return self._shared_line(change, change.type, item)
+            return self._line(change.type, item)
         now = change.type != DELETED and self._fits(item)
         before = change.previous is not None and self._fits(change.previous)
         if now:
-            return self._shared_line(change, MODIFIED if before else ADDED, item)
+            return self._line(MODIFIED if before else ADDED, item)
         if not before:
             return b""
         if change.type == DELETED:
-            return self._shared_line(change, DELETED, item)
+            return self._line(DELETED, item)
         # It left the set: the client gets its last state inside, with the version of the change.
         assert change.previous is not None
         old = change.previous.obj
@@ -137,11 +137,6 @@ class Watch:
 
     def _fits(self, item: Item) -> bool:
         return self._labels.fits(item.obj) and self._fields.fits(item.obj)
-
-    def _shared_line(self, change: Change, type_: str, item: Item) -> bytes:
-        if self._answer.view:
-            return self._line(type_, item)
-        return change.frame(f"{self._resource.group_version}/{type_}", lambda: self._line(type_, item))
 
     def _line(self, type_: str, item: Item) -> bytes:
         if self._answer.view == "Table":

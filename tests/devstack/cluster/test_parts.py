@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -180,6 +181,31 @@ def test_comparing_tells_changed_and_removed_fields() -> None:
     changed, removed = fieldsets.compare({"data": {"a": "1", "b": "2"}}, {"data": {"a": "9", "c": "3"}}, CONFIG_MAP)
     assert changed == {("f:data", "f:a"), ("f:data", "f:c")}
     assert removed == {("f:data", "f:b")}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"containers": []},
+        {"nodeSelector": {}, "containers": [{"name": "a", "ports": [{"containerPort": 80}]}]},
+        {
+            "containers": [
+                {"name": "b", "image": "i", "env": [{"name": "X", "value": "1"}], "command": ["sleep", "1"]},
+                {"name": "a", "resources": {"limits": {"cpu": "1"}}, "securityContext": {}},
+            ],
+            "volumes": [{"name": "v", "secret": {"secretName": "s", "items": [{"key": "k", "path": "p"}]}}],
+            "tolerations": [{"key": "t"}],
+        },
+    ],
+)
+def test_the_fields_of_a_new_object_are_what_differs_from_an_empty_one(spec: dict[str, Any]) -> None:
+    metadata = {"name": "p", "namespace": "n", "labels": {"z": "1", "a": "2"}, "annotations": {}, "finalizers": ["f/f"]}
+    new = {"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
+    skeleton: dict[str, Any] = {"metadata": {}, "spec": {"containers": []}, "status": {}}
+    changed, _ = fieldsets.compare(skeleton, new, POD)
+    wanted = fieldsets.to_fields({path for path in changed if path[0] != "f:status"})
+    assert json.dumps(fieldsets.created_fields(skeleton, new, POD)) == json.dumps(wanted)
 
 
 def test_an_atomic_map_is_one_field() -> None:
