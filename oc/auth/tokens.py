@@ -6,12 +6,16 @@ Formats: spec auth.md 3.1 and 3.2; RFC 7515 (JWS), RFC 7519 (JWT), RFC 8017 7.2 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import ipaddress
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -37,6 +41,9 @@ MAX_CLAIMS: Final = 4608
 """Largest claims document issued, in bytes; with base64, header and a 4096-bit signature it stays below MAX_TOKEN."""
 
 MAX_NAME: Final = 256
+MAX_KNOWN: Final = 2048
+"""Tokens whose signature is not verified again: those of as many users, 2 kB each."""
+
 PKCS1_V15_OVERHEAD: Final = 11
 """Bytes RSAES-PKCS1-v1_5 needs around the plain text (RFC 8017 7.2.1)."""
 
@@ -121,6 +128,42 @@ def _rs256() -> PyJWS:
     return jws
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownToken:
+    """What is left to check of a token whose signature is ours: its time."""
+
+    nbf: float
+    exp: float
+    identity: Identity
+
+
+class _KnownTokens:
+    """Tokens that were read lately, by their digest: pages poll with the same one. Thread-safe.
+
+    A token that was ours once is ours as long as the keys are: they belong to the same object as this.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[bytes, _KnownToken] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> _KnownToken | None:
+        return self._tokens.get(digest)
+
+    def add(self, digest: bytes, token: _KnownToken) -> None:
+        """Remember; the oldest makes room."""
+        if digest in self._tokens:
+            return
+        with self._lock:
+            if len(self._tokens) >= MAX_KNOWN:
+                del self._tokens[next(iter(self._tokens))]
+            self._tokens[digest] = token
+
+    def forget(self, digest: bytes) -> None:
+        with self._lock:
+            self._tokens.pop(digest, None)
+
+
 class UserTokens:
     """Issues and reads user tokens. Thread-safe; parses its keys once. The constructor raises KeyFileError.
 
@@ -139,6 +182,7 @@ class UserTokens:
         self._public: tuple[RSAPublicKey, ...] = (public,)
         if settings.public_key_file_previous:
             self._public += (load_public_key(settings.public_key_file_previous, purpose),)
+        self._known = _KnownTokens()
 
     def derived_secret(self, purpose: str) -> bytes:
         """32 secret bytes for another purpose: the same in every replica, because the key is."""
@@ -181,25 +225,35 @@ class UserTokens:
         """
         if not isinstance(token, str) or not token.isascii() or len(token) > MAX_TOKEN:
             raise TokenInvalidError(doing="read a user token")
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest) or self._read(token)
+        now = self._clock()
+        if not known.nbf - self._leeway <= now < known.exp + self._leeway:
+            self._known.forget(digest)
+            raise TokenExpiredError(doing="read a user token: outside its time")
+        if not known.identity.provider or not known.identity.providertype:
+            raise TokenInvalidError(doing="read a user token: no provider")
+        self._known.add(digest, known)
+        return known.identity
+
+    def _read(self, token: str) -> _KnownToken:
+        """What a token says that we signed. Raises TokenInvalidError for any other."""
         try:
             claims = msgspec.json.decode(self._verified(token), type=_UserClaims)
         except (msgspec.MsgspecError, InvalidTokenError, RecursionError) as error:
             raise TokenInvalidError(doing=f"read a user token: {type(error).__name__}") from error
-        now = self._clock()
-        if not claims.nbf - self._leeway <= now < claims.exp + self._leeway:
-            raise TokenExpiredError(doing="read a user token: outside its time")
-        if not claims.auth.provider or not claims.auth.providertype:
-            raise TokenInvalidError(doing="read a user token: no provider")
         data = claims.auth.data or _AuthData()
-        return Identity(
+        labels = {key: value for key, value in data.labels.items() if is_user_label(key, value)}
+        identity = Identity(
             provider=claims.auth.provider,
             providertype=claims.auth.providertype,
             userid=claims.user.userid or "",
             name=claims.user.name or "",
-            labels={key: value for key, value in data.labels.items() if is_user_label(key, value)},
+            labels=MappingProxyType(labels),
             roles=tuple(claims.roles),
             domain=data.domain,
         )
+        return _KnownToken(claims.nbf, claims.exp, identity)
 
     def _verified(self, token: str) -> bytes:
         """The payload of a correctly signed token. Raises InvalidTokenError."""

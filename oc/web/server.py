@@ -40,6 +40,8 @@ SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
 MAX_HEADERS = 128 * 1024
 SOCKET_TIMEOUT = 10
 SHORT_SECONDS = 2.0
+#: How long a thread waits for the next request on a connection before it looks for other work.
+FOLLOWING_SECONDS = 0.01
 #: Idle connections, of proxies mostly, that wait for their next request; each is closed after SOCKET_TIMEOUT.
 KEPT_CONNECTIONS = 256
 PROTOCOLS = (b"HTTP/1.0", b"HTTP/1.1")
@@ -151,6 +153,16 @@ class JsonConnection(HTTPConnection):
             return TimedReader(source, size) if "r" in mode else TimedWriter(sink)
 
         super().__init__(server, sock, file)
+
+    def communicate(self) -> bool:
+        """Serve requests as long as they follow one another closely and no other client wants this thread; whether to
+        keep the connection. A connection that is handed back costs a wake-up of two threads at its next request.
+        """
+        source = self._timed[0]
+        while super().communicate():  # type: ignore[no-untyped-call]  # cheroot has no types there
+            if self.server.requests.qsize or not (self.rfile.has_data() or source.awaits(FOLLOWING_SECONDS)):
+                return True
+        return False
 
     def begin(self, seconds: float) -> None:
         """From now on the client has ``seconds`` to send, and to take, what is under way."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import select
 import socket
 import threading
 import time
@@ -137,6 +138,8 @@ class TimedSocket(socket.SocketIO):
         self._began = waiting.clock()
         self._seconds = HEAD_SECONDS
         self._asleep = False
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
@@ -146,6 +149,10 @@ class TimedSocket(socket.SocketIO):
             yield
         finally:
             self._asleep = False
+
+    def awaits(self, seconds: float) -> bool:
+        """Whether the client sends anything, or leaves, within ``seconds``."""
+        return bool(self._poll.poll(seconds * 1000))
 
     def begin(self, seconds: float) -> None:
         """From now on everything must be done within ``seconds``."""
@@ -171,7 +178,9 @@ class TimedSocket(socket.SocketIO):
         left = self._began + seconds - self._waiting.clock()
         if left <= 0:
             raise TimeoutError("timed out")
-        self._socket.settimeout(min(left, self._idle))
+        seconds = min(left, self._idle)
+        if seconds != self._socket.gettimeout():
+            self._socket.settimeout(seconds)
 
 
 class TimedReader(io.BufferedReader):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from oc.od.base_controller import BaseController
-from oc.web import Call, Content, expose
+from oc.web import Call, Content, expose, server
 from oc.web.server import KEPT_CONNECTIONS, TimedWriter
 
 from ..waiting import eventually
@@ -23,6 +24,10 @@ class AnswerController(BaseController):
     @expose(methods=("GET", "POST"), envelope=False)
     def text(self, call: Call) -> object:
         return {"text": "some"}
+
+    @expose(methods=("GET",), envelope=False)
+    def thread(self, call: Call) -> object:
+        return threading.get_ident()
 
     @expose(methods=("GET",))
     def odd(self, call: Call) -> Content:
@@ -83,6 +88,51 @@ def test_a_connection_serves_one_request_after_another(wire: Wire) -> None:
         status, headers, body = wire.answer()
         assert (status, body) == (200, b'{"text":"some"}\n')
         assert "Connection" not in headers
+
+
+def test_requests_that_follow_closely_are_served_by_one_thread(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handing the connection back after each would wake two threads a request."""
+    monkeypatch.setattr(server, "FOLLOWING_SECONDS", 10.0)
+    threads = set()
+    for _ in range(5):
+        wire.send(request("/API/answer/thread"))
+        threads.add(wire.answer()[2])
+    assert len(threads) == 1
+
+
+def test_a_connection_that_rests_holds_no_thread(client: Client) -> None:
+    """More of them than threads: the next client is served at once."""
+    wires = [Wire(client) for _ in range(8)]
+    try:
+        for one in wires * 2:
+            one.send(request())
+            assert one.answer()[0] == 200
+    finally:
+        for one in wires:
+            one.close()
+
+
+def test_a_client_that_never_pauses_does_not_keep_a_thread_from_others() -> None:
+    with serving(AnswerController(), threads=1) as alone:
+        busy, other = Wire(alone), Wire(alone)
+        stop = threading.Event()
+
+        def hurry() -> None:
+            while not stop.is_set():
+                busy.send(request())
+                busy.answer()
+
+        thread = threading.Thread(target=hurry)
+        thread.start()
+        try:
+            for _ in range(3):
+                other.send(request())
+                assert other.answer()[0] == 200
+        finally:
+            stop.set()
+            thread.join()
+            busy.close()
+            other.close()
 
 
 def test_requests_sent_at_once_are_answered_in_order(wire: Wire) -> None:

@@ -61,6 +61,20 @@ def test_a_valid_token_identifies_its_user(client: Client, tokens: UserTokens, b
     assert bans.failed == []
 
 
+def test_a_ban_counts_from_the_next_request_though_the_token_is_known(
+    client: Client, tokens: UserTokens, bans: RecordingBans
+):
+    token = bearer(tokens.issue(FRY))
+    assert client.post("/API/sample/mine", {}, token).status == 200
+    bans.logins.add("fry")
+    assert client.post("/API/sample/mine", {}, token).status == 401
+    bans.logins.clear()
+    bans.addresses.add(PUBLIC)
+    assert client.post("/API/sample/mine", {}, token).status == 401
+    bans.addresses.clear()
+    assert client.post("/API/sample/mine", {}, token).status == 200
+
+
 @pytest.mark.parametrize("name", ["abcauthorization", "Abcauthorization", "ABCAUTHORIZATION"])
 def test_the_header_name_is_case_insensitive(client: Client, tokens: UserTokens, name):
     headers = {name: f"Bearer {tokens.issue(FRY)}"}
