@@ -20,13 +20,14 @@ logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.25
 COMMAND_SECONDS = 10.0
+MAX_SAID = 400
 DEFAULT_WAIT_PORT_MS = 2000
 DEFAULT_HEALTH_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One command that exits 0 when ``name`` is ready."""
+    """One command that exits 0 when ``name`` (or several, by comma) is ready."""
 
     name: str
     command: tuple[str, ...]
@@ -35,10 +36,12 @@ class Check:
 def readiness_checks(settings: Settings, ip: str) -> list[Check]:
     """The checks of a desktop at address ``ip`` in their order: services, processes, ports.
 
+    supervisorctl takes many names and fails when one of them does not run; pidof is content with any of its names.
     Raises ODError (500) when the configuration names an entry without port, or there is no program to wait with.
     """
     graphical = settings.pod.entry("graphical")
-    checks = [Check(name, ("/usr/bin/supervisorctl", "status", name)) for name in graphical.waitfor_services]
+    services = graphical.waitfor_services
+    checks = [Check(", ".join(services), ("/usr/bin/supervisorctl", "status", *services))] if services else []
     checks += [Check(name, ("/usr/bin/pidof", name)) for name in graphical.waitfor_processes]
     host = f"[{ip}]" if ":" in ip else ip
     for name in graphical.waitfor_listeningservices:
@@ -83,7 +86,6 @@ class Readiness:
         for check in readiness_checks(self._settings, desktop.ip):
             progress(f"c.Waiting for {check.name}")
             if not self._passes(desktop, check, deadline, alive):
-                logger.warning("desktop %s: %s is not ready in time", desktop.name, check.name)
                 return False
         progress(f"c.Services ready after {time.monotonic() - started:.1f} s")
         return True
@@ -91,6 +93,7 @@ class Readiness:
     def _passes(self, desktop: Desktop, check: Check, deadline: Deadline, alive: Callable[[], bool]) -> bool:
         """Ask until the answer is yes; False at the deadline."""
         container = desktop.container_name or ""
+        said = b""
         while not deadline.expired:
             if not alive():
                 raise _ended(desktop)
@@ -106,15 +109,17 @@ class Readiness:
                 )
                 if result.exit_code == 0:
                     return True
+                said = result.stdout or result.stderr
             except KubernetesError as error:
                 if error.code in (401, 403):
                     logger.warning("desktop %s cannot be asked: %s", desktop.name, error)
                     return False
             except DeadlineExceededError:
-                return False
+                break
             except ExecError as error:
                 logger.debug("desktop %s, %s: %s", desktop.name, check.name, error.doing)
             self._sleep(min(PAUSE_SECONDS, deadline.remaining()))
+        logger.warning("desktop %s: %s not ready in time; last said: %r", desktop.name, check.name, said[:MAX_SAID])
         return False
 
 

@@ -193,9 +193,11 @@ class StartWatch:
             self._subscription.wake()
 
     def tell(self) -> None:
-        """Hand what was said since the last call to ``progress``."""
+        """Hand the last of what was said since the last call to ``progress``: the user sees one text at a time."""
+        text = ""
         while self._said:
             event = self._said.popleft()
             self.last = f"{event.reason} {event.message}"[:MAX_TEXT]
-            if event.message:
-                self.progress(f"b.{event.message}"[:MAX_TEXT])
+            text = event.message or text
+        if text:
+            self.progress(f"b.{text}"[:MAX_TEXT])

@@ -20,7 +20,7 @@ from .support import ClusterAdmin, account_files, settings_with
 
 NODE_OPTIONS = {
     "exec_answers": [
-        {"match": "*supervisorctl status never", "status": 3},
+        {"match": "*supervisorctl status *never", "status": 3, "output": "never  STARTING\n"},
         {"match": "*occall.js*", "status": 0},
         {"match": "/composer/gpus --type pod_application", "output": '[{"GPU": "7"}, {"STARTED_AS": "pod"}]'},
         {"match": "/composer/gpus --type ephemeral_container", "output": '{"GPU": "7", "STARTED_AS": "container"}'},

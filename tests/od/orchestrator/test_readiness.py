@@ -28,8 +28,7 @@ def with_graphical(**changes: Any) -> Settings:
 def test_the_checks_are_services_then_processes_then_ports() -> None:
     wait_port = "/composer/node/wait-port/node_modules/.bin/wait-port"
     assert [(check.name, check.command) for check in readiness_checks(settings_with(), "10.0.0.1")] == [
-        ("xserver", ("/usr/bin/supervisorctl", "status", "xserver")),
-        ("novnc", ("/usr/bin/supervisorctl", "status", "novnc")),
+        ("xserver, novnc", ("/usr/bin/supervisorctl", "status", "xserver", "novnc")),
         ("plasmashell", ("/usr/bin/pidof", "plasmashell")),
         ("graphical", (wait_port, "-t", "2000", "10.0.0.1:6081")),
         ("graphical", ("/usr/bin/curl", "--max-time", "3", "http://10.0.0.1:6081/graphical/healtz")),
@@ -47,7 +46,12 @@ def test_an_ipv6_address_is_bracketed() -> None:
 
 def test_an_entry_that_is_switched_off_is_not_waited_for() -> None:
     settings = with_graphical(waitfor_listeningservices=["graphical", "spawner"], healtzbin=None)
-    assert [check.name for check in readiness_checks(settings, "10.0.0.1")][3:] == ["graphical"]
+    assert [check.name for check in readiness_checks(settings, "10.0.0.1")][2:] == ["graphical"]
+
+
+def test_without_services_none_is_asked_for() -> None:
+    checks = readiness_checks(with_graphical(waitfor_services=[]), "10.0.0.1")
+    assert checks[0].command == ("/usr/bin/pidof", "plasmashell")  # a status without names would be that of all
 
 
 @pytest.mark.parametrize("missing", ["tcpport", "waitportbin"])
@@ -70,12 +74,13 @@ def make_desktop(login: Login) -> Callable[[Orchestrator], Desktop]:
 def test_a_service_that_never_comes_up_is_given_up_at_the_deadline(
     make_orchestrator: Callable[..., Orchestrator],
     make_desktop: Callable[[Orchestrator], Desktop],
-    admin: ClusterAdmin,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    orchestrator = make_orchestrator(with_graphical(waitfor_services=["never"]))
+    orchestrator = make_orchestrator(with_graphical(waitfor_services=["xserver", "never"]))
     progress = Progress()
     assert orchestrator.wait_ready(make_desktop(orchestrator), progress, Deadline(0.6)) is False
-    assert progress.texts == ["c.Waiting for never"]
+    assert progress.texts == ["c.Waiting for xserver, never"]
+    assert "last said: b'never  STARTING\\n'" in caplog.text
 
 
 def test_a_desktop_that_is_gone_is_said_to_be_gone_at_once(
@@ -118,4 +123,4 @@ def test_a_ready_desktop_costs_one_command_a_check(
     admin.forget_requests()
     assert orchestrator.wait_ready(desktop, Progress(), Deadline(20))
     # the server notes a command when its connection has ended
-    assert eventually(lambda: len(admin.requests_of("pods/exec")) == 5)
+    assert eventually(lambda: len(admin.requests_of("pods/exec")) == 4)

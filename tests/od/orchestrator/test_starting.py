@@ -105,11 +105,19 @@ class NoApi:
         raise AssertionError(f"an unexpected call: {name}")
 
 
-def wait(cache: PodCache, events: EventFeed, progress: Progress, seconds: float = 5.0, uid: str = "u1") -> Pod:
+def wait(
+    cache: PodCache,
+    events: EventFeed,
+    progress: Progress,
+    seconds: float = 5.0,
+    uid: str = "u1",
+    said: tuple[str, ...] = ("Pulling image x",),
+) -> Pod:
     starter = PodStarter(NoApi(), cache, events, NoApi(), patience=0.0)  # type: ignore[arg-type]
     with starter.watching("fry-1", progress) as watch:
-        event = {"involvedObject": {"name": "fry-1"}, "reason": "Pulling", "message": "Pulling image x"}
-        events.apply("ADDED", msgspec.Raw(msgspec.json.encode(event)))
+        for text in said:
+            event = {"involvedObject": {"name": "fry-1"}, "reason": "Pulling", "message": text}
+            events.apply("ADDED", msgspec.Raw(msgspec.json.encode(event)))
         return watch.wait_running(uid, Deadline(seconds))
 
 
@@ -118,6 +126,13 @@ def test_a_running_pod_with_an_address_is_ready() -> None:
     cache.feed(manifest("Running", podIP="10.0.0.1"))
     assert wait(cache, EventFeed(), progress).status.pod_ip == "10.0.0.1"
     assert progress.texts == ["b.Pulling image x", "b.Pod fry-1 is Running"]
+
+
+def test_of_events_that_come_at_once_the_last_one_is_told() -> None:
+    cache, progress = PodCache(), Progress()
+    cache.feed(manifest("Running", podIP="10.0.0.1"))
+    wait(cache, EventFeed(), progress, said=("Pulling image x", "Pulled image x", ""))
+    assert progress.texts == ["b.Pulled image x", "b.Pod fry-1 is Running"]
 
 
 def test_a_running_pod_without_address_is_waited_for() -> None:

@@ -274,7 +274,7 @@ def _container(parts: _Parts, entry: str, mounts: volumes.Mounts) -> Json:
         "name": entries.container_name(entry),
         "image": entries.image(parts.active, entry, parts.identity),
         "imagePullPolicy": configured.image_pull_policy,
-        "env": copy.deepcopy(parts.env),
+        "env": [dict(variable) for variable in parts.env],
         "volumeMounts": mounts.manifest(),
     }
     context = security.container_level(security.rendered(configured.security_context, parts.account))
