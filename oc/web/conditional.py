@@ -14,8 +14,10 @@ def matches(header: str | None, etag: str) -> bool:
     """Whether ``If-None-Match`` names this entity tag: compared weakly, ``*`` names any; at most 64 tags are read."""
     if header is None:
         return False
+    if header.strip() == "*":
+        return True
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",", MAX_TAGS)[:MAX_TAGS]]
-    return tags == ["*"] or etag in tags
+    return etag in tags
 
 
 def not_modified(method: str, header: str | None, answered: Mapping[str, str]) -> Reply | None:

@@ -16,7 +16,7 @@ def test_a_header_that_names_the_tag_matches(header: str) -> None:
     assert matches(header, TAG)
 
 
-@pytest.mark.parametrize("header", [None, "", '"0123abc"', "0123abcd", '"0123ABCD"', '*, "x"', 'w/"0123abcd"'])
+@pytest.mark.parametrize("header", [None, "", '"0123abc"', "0123abcd", '"0123ABCD"', '*, "x"', "W/*", 'w/"0123abcd"'])
 def test_any_other_header_does_not(header: str | None) -> None:
     assert not matches(header, TAG)
 
