@@ -53,7 +53,7 @@ def run(wanted: list[str], options: Options) -> list[Row]:
     for group in GROUPS:
         chosen = [name for name in group.scenarios if name in wanted]
         if chosen:
-            rows += group.run(group, chosen, options, say)
+            rows += group.run(chosen, options, say)
     prices = costs(rows)
     bare = {row.clients: row.per_second for row in rows if row.name == BARE}
     for row in rows:

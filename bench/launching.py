@@ -15,6 +15,7 @@ from bench.world import LAUNCH, LOGIN, World
 
 RATE = 10.0
 READY_AFTER: Mapping[str, Any] = {"labels": {"type": "x11server"}, "start_after_s": 1.0, "spread_s": 4.0}
+LATE_SERVICES: Mapping[str, Any] = {"labels": {"type": "x11server"}, "ready_after_s": 1.0, "spread_s": 4.0}
 POLL_SECONDS = 0.3
 PROBE_SECONDS = 0.05
 LAUNCH_SECONDS = 320.0
@@ -112,9 +113,15 @@ def every(seconds: float, action: Callable[[], object], crowd: Crowd) -> Script:
         action()
 
 
-def launches(world: World, name: str, count: int, rules: Sequence[Mapping[str, Any]] = ()) -> list[Row]:
+def launches(
+    world: World,
+    name: str,
+    count: int,
+    rules: Sequence[Mapping[str, Any]] = (),
+    pods: Mapping[str, Any] = READY_AFTER,
+) -> list[Row]:
     """``count`` launches at 10 a second; pods are Ready after 1 to 5 seconds. ``rules``: faults of the API server."""
-    world.control.call("POST", "pod-rules", dict(READY_AFTER))
+    world.control.call("POST", "pod-rules", dict(pods))
     for rule in rules:
         world.control.call("POST", "faults", dict(rule))
     try:
@@ -126,7 +133,7 @@ def launches(world: World, name: str, count: int, rules: Sequence[Mapping[str, A
                 if rules:
                     engine.start(every(_DROP_SECONDS, lambda: world.control.call("DELETE", "watches"), crowd))
                 engine.run()
-            return _rows(name, engine, crowd, watcher, watch)
+            return figures(name, engine, crowd, watcher, watch)
     finally:
         world.control.call("DELETE", "faults")
         world.control.call("DELETE", "pod-rules")
@@ -146,7 +153,7 @@ def _one(ask: Ask) -> Script:
     yield ask
 
 
-def _rows(name: str, engine: Engine, crowd: Crowd, watcher: Watcher, watch: PodWatch) -> list[Row]:
+def figures(name: str, engine: Engine, crowd: Crowd, watcher: Watcher, watch: PodWatch) -> list[Row]:
     row = watcher.row_of(name, engine, crowd.servers, LAUNCHED)
     row.clients = len(crowd.visits)
     row.failed = sum(not visit.succeeded for visit in crowd.visits)
@@ -154,7 +161,7 @@ def _rows(name: str, engine: Engine, crowd: Crowd, watcher: Watcher, watch: PodW
     logins, polls, probes = (engine.tally(which).milliseconds for which in (AUTH, POLL, PROBE))
     row.facts |= {
         "succeeded_share": sum(visit.succeeded for visit in crowd.visits) / len(crowd.visits),
-        "doubled": sum(len(watch.of(visit.userid)) > 1 for visit in crowd.visits if visit.userid),
+        "doubled": sum(watch.is_doubled(visit.userid) for visit in crowd.visits if visit.userid),
         "refused_503": sum(visit.refused for visit in crowd.visits),
         "added_p50_ms": quantile(added, 0.5),
         "added_p99_ms": quantile(added, 0.99),

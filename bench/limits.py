@@ -110,11 +110,14 @@ def closed_loop(engine: Engine, watcher: Watcher, name: str, asks: list[Ask], *,
     """One client an Ask, which it repeats as fast as it is answered; the row of ``seconds`` after a warm-up."""
     _loop(engine, asks, _WARM_SECONDS)
     engine.check()
+    warm = len(engine.tally(asks[0].name).milliseconds)
     engine.reset()
     with watcher.watching():
         _loop(engine, asks, seconds)
     engine.check()
-    return watcher.row_of(name, engine, len(asks), asks[0].name)
+    row = watcher.row_of(name, engine, len(asks), asks[0].name)
+    row.warm = warm
+    return row
 
 
 def bare_rows() -> list[Row]:
@@ -139,7 +142,7 @@ def _timed(name: str, action: Callable[[], object], rounds: int) -> Row:
         action()
         times.append((time.perf_counter() - start) * 1000)
     cpu, seconds = time.thread_time() - cpu, time.perf_counter() - began
-    return Row(name, 1, rounds, 0, seconds, cpu * 1000 / rounds, times)
+    return Row(name, clients=1, requests=rounds, seconds=seconds, cpu_ms=cpu * 1000 / rounds, times_ms=times)
 
 
 def signature_row(private_key: Path) -> Row:

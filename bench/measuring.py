@@ -45,12 +45,13 @@ class Row:
     """One line of the table. Times in milliseconds; ``cpu_ms`` of the process a request; counts a request.
 
     ``facts``: other figures of this row, by name. ``limit_ms``: the processor time that cannot be avoided.
-    ``notes``: texts of failures.
+    ``notes``: texts of failures. ``warm``: requests before the measurement.
     """
 
     name: str
     clients: int = 0
     requests: int = 0
+    warm: int = 0
     failed: int = 0
     seconds: float = 0.0
     cpu_ms: float = 0.0
@@ -93,7 +94,6 @@ class Row:
             "kubernetes_calls": self.kubernetes_calls,
             "mongodb": self.mongodb,
             "memcached": self.memcached,
-            "rss_mib": self.rss_mib,
             "of_bare": self.of_bare,
         }
         return known[name] if name in known else self.facts.get(name)

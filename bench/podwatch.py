@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ class Seen:
     userid: str
     created: float
     ready: float | None = None
-    deleted: float | None = None
+    ending: float | None = None
 
 
 class PodWatch:
@@ -63,6 +64,11 @@ class PodWatch:
     def of(self, userid: str) -> list[Seen]:
         """Every desktop a user had, the oldest first."""
         return [seen for seen in list(self.desktops.values()) if seen.userid == userid]
+
+    def is_doubled(self, userid: str) -> bool:
+        """Whether a user ever had two desktops at once; one that is being deleted does not count."""
+        own = self.of(userid)
+        return any(first.ending is None or second.created < first.ending for first, second in pairwise(own))
 
     def _follow(self) -> None:
         """Once more from now on when the watch is cut: what was missed shows as a pod without a time."""
@@ -102,5 +108,5 @@ class PodWatch:
         conditions = pod.get("status", {}).get("conditions") or []
         if seen.ready is None and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
             seen.ready = now
-        if kind == "DELETED":
-            seen.deleted = now
+        if seen.ending is None and (kind == "DELETED" or metadata.get("deletionTimestamp")):
+            seen.ending = now

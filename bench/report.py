@@ -68,6 +68,7 @@ def render(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
             "",
             *targets_table(rows),
             "",
+            *failures(rows),
             "## Requests",
             "",
             *requests_table([row for row in rows if row.times_ms]),
@@ -80,15 +81,22 @@ def render(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
     )
 
 
+def failures(rows: Sequence[Row]) -> list[str]:
+    """What failed, if anything did."""
+    told = [f"- {row.name}: {row.failed} of {row.requests + row.failed} failed" for row in rows if row.failed]
+    told += [f"- {row.name}: {note.strip()}" for row in rows for note in row.notes]
+    return ["## Failures", "", *told, ""] if told else []
+
+
 def targets_table(rows: Sequence[Row]) -> list[str]:
     """Every target: wanted, measured, met."""
-    lines = ["| what | figure | target | measured | met |", "|---|---|---|---|---|"]
+    lines = ["| what | figure | why | target | measured | met |", "|---|---|---|---|---|---|"]
     for target in TARGETS:
         value = target.measured(rows)
         told = {True: "yes", False: "**no**", None: "not measured"}[target.met(rows)]
         shown = "" if value is None else f"{value:.3g}"
         clients = "" if target.clients is None else f", {target.clients} clients"
-        lines.append(f"| {target.row}{clients} | {target.figure} | {target.text} | {shown} | {told} |")
+        lines.append(f"| {target.row}{clients} | {target.figure} | {target.why} | {target.text} | {shown} | {told} |")
     return lines
 
 

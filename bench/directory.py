@@ -1,0 +1,69 @@
+"""Logins with a directory: OpenLDAP's server with a small company in it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.limits import CLIENTS, closed_loop
+from bench.load import Ask, encode
+from bench.measuring import Row
+from bench.world import World
+from devstack.peers.planetexpress import PEOPLE, ROOT_DN, ROOT_PASSWORD
+from devstack.peers.slapd import Slapd, missing
+
+NAME = "auth LDAP"
+_LOGIN = {"manager": "explicit", "provider": "planet", "userid": "Philip J. Fry", "password": "fry"}
+
+
+def configuration(slapd: Slapd) -> dict[str, Any]:
+    """od.config keys: one provider, two servers."""
+    planet = {
+        "default": True,
+        "ldap_timeout": 15,
+        "ldap_protocol": "ldap",
+        "ldap_basedn": PEOPLE,
+        "servers": slapd.ldap,
+        "secure": False,
+        "serviceaccount": {"login": ROOT_DN, "password": ROOT_PASSWORD},
+        "policies": {"acl": {"permit": ["all"]}, "rules": {}},
+    }
+    providers = {"planet": {"config_ref": "ldapconfig", "enabled": True}}
+    return {
+        "ldapconfig": {"planet": planet},
+        "authmanagers": {"explicit": {"show_domains": True, "providers": providers}, "implicit": {"providers": {}}},
+    }
+
+
+def login(world: World, slapd: Slapd) -> list[Row]:
+    """The same user again and again: his secrets are there after the first time."""
+    rows = []
+    ask = Ask(NAME, encode("POST", "auth/auth", _LOGIN))
+    for count in CLIENTS:
+        before = slapd.log_size()
+        with world.engine() as engine:
+            row = closed_loop(engine, world.watcher(), NAME, [ask] * count)
+        asked, done = slapd.requests(before), row.requests + row.warm
+        row.facts |= {
+            "signatures": 1,
+            "ldap_requests": len(asked) / done,
+            "ldap_binds": asked.count("BIND") / done,
+            "ldap_connections": slapd.connections(before)[0] / done,
+        }
+        rows.append(row)
+    return rows
+
+
+def run() -> list[Row]:
+    """The rows; none where slapd is not installed. Prints why."""
+    reason = missing()
+    if reason:
+        print(f"no login with a directory: {reason}")
+        return []
+    with (
+        tempfile.TemporaryDirectory(prefix="pyos-bench-") as directory,
+        Slapd(Path(directory) / "slapd") as slapd,
+        World(overrides=configuration(slapd)) as world,
+    ):
+        return login(world, slapd)
