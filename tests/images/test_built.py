@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def built() -> Iterator[Built]:
 class Replica:
     """pyos in a container, configured as the manifests do: mounted files, no writable place but logs and /tmp."""
 
-    def __init__(self, built: Built, backends: Backends, directory: Path) -> None:
+    def __init__(self, built: Built, backends: Backends, directory: Path, user: int = USER) -> None:
         self.service = Service(directory, backends, free_port())
         mounts = directory / "mounts"
         keys = backends.keys
@@ -78,12 +78,12 @@ class Replica:
         values = {**self.service.values(), **own}
         write_configuration(mounts / "od.config", values)
         for path in (mounts, *mounts.rglob("*")):
-            os.chown(path, USER, USER)
+            os.chown(path, user, user)
         self.container = Container(
             f"pyos-{os.getpid()}-{self.service.port}",
             built.root,
             directory / "bundle",
-            built.config,
+            {**built.config, "User": f"{user}:{user}"},
             binds={
                 **{f"/config.{mount}": mounts / mount for mount in pairs},
                 "/var/pyos/od.config": mounts / "od.config",
@@ -112,21 +112,32 @@ class Replica:
 
 
 @pytest.fixture
-def replica(built: Built, backends: Backends, tmp_path: Path) -> Iterator[Replica]:
-    # mount points that the image does not have are made in the unpacked copy, as a container runtime does
-    made = Replica(built, backends, tmp_path)
+def replica_of(built: Built, backends: Backends, tmp_path: Path) -> Iterator[Callable[[int], Replica]]:
+    """Make a replica that runs as a user."""
     tmp_path.chmod(0o755)
-    for path in made.container.binds:
-        target = built.inside(path)
-        if target.exists():
-            continue
-        if made.container.binds[path].is_dir():
-            target.mkdir(parents=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch()
-    yield made
-    made.container.remove()
+    made: list[Replica] = []
+
+    def make(user: int) -> Replica:
+        replica = Replica(built, backends, tmp_path / str(user), user)
+        made.append(replica)
+        # mount points that the image does not have are made in the unpacked copy, as a container runtime does
+        for path, source in replica.container.binds.items():
+            target = built.inside(path)
+            if source.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.touch()
+        return replica
+
+    yield make
+    for replica in made:
+        replica.container.remove()
+
+
+@pytest.fixture
+def replica(replica_of: Callable[[int], Replica]) -> Replica:
+    return replica_of(USER)
 
 
 def chroot(built: Built, *argv: str) -> str:
@@ -186,6 +197,22 @@ def test_nothing_of_the_product_can_be_changed_by_its_user(built: Built) -> None
         if not path.is_symlink() and (state.st_uid == USER or state.st_mode & 0o002):
             writable.append(path)
     assert writable == [built.inside("/var/pyos/logs")]
+
+
+def test_every_user_can_read_the_product(built: Built) -> None:
+    for path in (built.inside("/docker-entrypoint.sh"), *built.inside("/var/pyos").rglob("*")):
+        mode = path.lstat().st_mode
+        if not path.is_symlink() and path != built.inside("/var/pyos/logs"):
+            assert mode & 0o004, path
+            assert mode & 0o001 or not path.is_dir(), path
+
+
+def test_it_runs_as_a_user_that_the_image_does_not_know(replica_of: Callable[[int], Replica]) -> None:
+    """As of clusters that give each namespace user numbers of its own."""
+    replica = replica_of(1000680000)
+    replica.start()
+    replica.container.signal("TERM")
+    assert replica.container.wait() == 0
 
 
 def test_a_session_in_the_container_and_a_graceful_stop(replica: Replica, stack: Stack) -> None:
