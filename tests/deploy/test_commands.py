@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from devstack.cluster.kubeconfig import write_kubeconfig
 from devstack.service import Backends, Service, free_port, write_configuration
 from devstack.stack import NAMESPACE, Stack
+from oc.od.commands import backends as backends_module
 from oc.od.commands.keys import PAIRS, generate_keys
+from oc.od.settings import settings_from_mapping
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -148,6 +152,40 @@ def test_what_does_not_answer_is_named_and_the_rest_still_looked_at(check: Check
     assert "secret-word" not in everything
 
 
+def test_a_part_that_takes_connections_and_says_nothing_is_named_and_asked_once(check: Check) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        host, port = silent.getsockname()
+        overrides = {**NO_PROVIDERS, "memcacheserver": host, "memcacheport": port}
+        status, parts, _ = check.run(overrides, MONGODB_URL=f"mongodb://pyos:word@{host}:{port}")
+        assert status == 1
+        assert parts["mongodb"] == f"failed {host}:{port}: does not answer"
+        assert parts["memcached"] == f"failed {host}:{port}: does not answer"
+        assert parts["kubernetes"].startswith("ok ")
+
+
+def test_a_database_that_is_away_is_not_asked_for_every_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Away:
+        databases = ("image", "profiles", "desktop")
+        available = False
+
+        def __init__(self, settings: Any) -> None:
+            pass
+
+        def ping(self, name: str) -> bool:
+            asked.append(name)
+            return False
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(backends_module, "DataStore", Away)
+    finding = backends_module._mongodb(settings_from_mapping({}))
+    assert str(finding) == "failed  mongodb: mongodb:27017: does not answer"
+    assert asked == ["image"]
+
+
 def test_without_a_cluster_both_causes_are_told(check: Check, tmp_path: Path) -> None:
     status, parts, _ = check.run(NO_PROVIDERS, KUBECONFIG=str(tmp_path / "none"))
     assert status == 1
@@ -184,6 +222,26 @@ def test_generated_keys_are_what_the_product_and_the_router_read(tmp_path: Path)
         *(secret for secret, _ in PAIRS.values()), "abcdesktop-mongod-keyfile",
     ]  # fmt: skip
     assert "PRIVATE KEY" not in out.getvalue()
+
+
+def test_the_printed_commands_can_be_given_to_a_shell_whatever_the_directory_is_called(tmp_path: Path) -> None:
+    out = io.StringIO()
+    target = tmp_path / "my keys; $HOME"
+    assert generate_keys(target, out) == 0
+    for line in out.getvalue().splitlines():
+        words = shlex.split(line)
+        assert words[:4] == ["kubectl", "create", "secret", "generic"]
+        files = [Path(word.removeprefix("--from-file=")) for word in words[5:]]
+        assert files
+        assert all(file.parent == target and file.exists() for file in files)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_keys_are_for_their_owner_only_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    command = [sys.executable, str(ROOT / "od.py"), "--generate-keys", str(tmp_path / "keys")]
+    subprocess.run(command, cwd=ROOT, umask=umask, capture_output=True, timeout=100, check=True)
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()} == {0o600}
 
 
 def test_existing_keys_are_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,9 +85,13 @@ def _mongodb(settings: Settings) -> Finding:
     hosts = ", ".join(f"{host}:{port}" for host, port in settings.mongodb.hosts())
     store = DataStore(settings.mongodb)
     try:
-        refused = [name for name in store.databases if not store.ping(name)]
-        if not store.available:
-            return Finding(State.FAILED, "mongodb", f"{hosts}: does not answer")
+        refused = []
+        for name in store.databases:
+            if store.ping(name):
+                continue
+            if not store.available:  # the others would only take their time
+                return Finding(State.FAILED, "mongodb", f"{hosts}: does not answer")
+            refused.append(name)
         if refused:
             return Finding(State.FAILED, "mongodb", f"{hosts}: answers, refuses our account in {', '.join(refused)}")
         topology = store.client(store.databases[0]).topology_description.topology_type_name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -50,10 +51,15 @@ def generate_keys(directory: Path, out: TextIO | None = None) -> int:
         print(f"{directory}: {error.strerror or error}", file=sys.stderr)
         return 1
     for prefix, (secret, _) in PAIRS.items():
-        files = " ".join(f"--from-file={directory / f'{prefix}_{half}_key.pem'}" for half in ("private", "public"))
+        files = " ".join(_from_file(directory / f"{prefix}_{half}_key.pem") for half in ("private", "public"))
         print(f"kubectl create secret generic {secret} {files}", file=stream)
-    print(f"kubectl create secret generic abcdesktop-mongod-keyfile --from-file={directory / KEYFILE}", file=stream)
+    print(f"kubectl create secret generic abcdesktop-mongod-keyfile {_from_file(directory / KEYFILE)}", file=stream)
     return 0
+
+
+def _from_file(path: Path) -> str:
+    """The argument of kubectl, as a shell reads it."""
+    return shlex.quote(f"--from-file={path}")
 
 
 def _write_pair(directory: Path, prefix: str, public_format: serialization.PublicFormat) -> None:
