@@ -90,6 +90,7 @@ class Orchestrator:
         )
         self._executor = ThreadPoolExecutor(IO_THREADS, "orchestrator")
         self._background = ThreadPoolExecutor(BACKGROUND_THREADS, "orchestrator-background")
+        self._checking = ThreadPoolExecutor(IO_THREADS, "readiness")
         self._version_lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._silence = silence
@@ -108,7 +109,7 @@ class Orchestrator:
             pod_level_resources=self.pod_level_resources,
         )
         self._dry_run = DryRun(settings, self.client, self._launcher, self._secrets, storage)
-        self._readiness = Readiness(settings, self.client)
+        self._readiness = Readiness(settings, self.client, self._checking)
         self._remover = Remover(settings, self.client, self.cache, storage, self._executor, self._background)
         self._orphans = OrphanSweeper(settings, self.client, self.cache, storage)
         self._prefetcher = Prefetcher(settings, self.client)
@@ -131,7 +132,7 @@ class Orchestrator:
         self._announcer.stop()
         self._prefetcher.stop()
         self.cache.close()
-        for executor in (self._executor, self._background):
+        for executor in (self._executor, self._background, self._checking):
             executor.shutdown(wait=False, cancel_futures=True)
 
     def wait_synced(self, seconds: float) -> bool:

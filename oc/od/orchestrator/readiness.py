@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from oc.errors import DeadlineExceededError, ODError
@@ -64,31 +65,64 @@ def readiness_checks(settings: Settings, ip: str) -> list[Check]:
 
 
 class Readiness:
-    """Runs the checks of a desktop until all have passed."""
+    """Runs the checks of a desktop until all have passed. ``executor`` runs those of one desktop beside each other."""
 
     def __init__(
-        self, settings: Settings, client: KubernetesClient, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: Settings,
+        client: KubernetesClient,
+        executor: Executor,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._client = client
+        self._executor = executor
         self._sleep = sleep
 
     def wait(self, desktop: Desktop, progress: Progress, deadline: Deadline, alive: Callable[[], bool]) -> bool:
         """True when every service answered before the deadline; what is missing then is logged.
 
         alive: whether the pod can still become ready; asked before each command. A check that passed is not asked
-        again, so a ready desktop costs one command each.
+        again, so a ready desktop costs one command each. The first check is asked alone, until it passes: so much
+        earlier is a desktop that has just started never ready.
         Raises LaunchFailedError as soon as the pod has ended, ODError when the configuration cannot be followed.
         """
         if desktop.ip is None or desktop.container_name is None:
             return False
         started = time.monotonic()
-        for check in readiness_checks(self._settings, desktop.ip):
-            progress(f"c.Waiting for {check.name}")
-            if not self._passes(desktop, check, deadline, alive):
+        checks = readiness_checks(self._settings, desktop.ip)
+        for part in (checks[:1], checks[1:]):
+            if not part:
+                continue
+            progress(f"c.Waiting for {', '.join(dict.fromkeys(check.name for check in part))}")
+            if not self._all_pass(desktop, part, deadline, alive):
                 return False
         progress(f"c.Services ready after {time.monotonic() - started:.1f} s")
         return True
+
+    def _all_pass(self, desktop: Desktop, checks: list[Check], deadline: Deadline, alive: Callable[[], bool]) -> bool:
+        """One check in this thread, the others in the executor's; those it has no thread for yet here, in turn."""
+        others = [(check, self._submitted(desktop, check, deadline, alive)) for check in checks[1:]]
+        try:
+            passed = [self._passes(desktop, checks[0], deadline, alive)]
+            for check, future in others:
+                if future is None or future.cancel():
+                    passed.append(self._passes(desktop, check, deadline, alive))
+                else:
+                    passed.append(future.result())
+        finally:
+            for _, future in others:
+                if future is not None:
+                    future.cancel()
+        return all(passed)
+
+    def _submitted(
+        self, desktop: Desktop, check: Check, deadline: Deadline, alive: Callable[[], bool]
+    ) -> Future[bool] | None:
+        try:
+            return self._executor.submit(self._passes, desktop, check, deadline, alive)
+        except RuntimeError:  # stopping; the launch goes on to its end
+            return None
 
     def _passes(self, desktop: Desktop, check: Check, deadline: Deadline, alive: Callable[[], bool]) -> bool:
         """Ask until the answer is yes; False at the deadline."""

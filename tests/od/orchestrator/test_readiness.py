@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.model.identity import Login
 from oc.od.orchestrator import Desktop, LaunchFailedError, Orchestrator
-from oc.od.orchestrator.readiness import readiness_checks
+from oc.od.orchestrator.client import KubernetesClient
+from oc.od.orchestrator.execution import ExecResult
+from oc.od.orchestrator.readiness import Readiness, readiness_checks
 from oc.od.settings import Settings
 from tests.waiting import eventually
 
@@ -124,3 +128,61 @@ def test_a_ready_desktop_costs_one_command_a_check(
     assert orchestrator.wait_ready(desktop, Progress(), Deadline(20))
     # the server notes a command when its connection has ended
     assert eventually(lambda: len(admin.requests_of("pods/exec")) == 4)
+
+
+class Busy(Executor):
+    """Has no thread free, ever."""
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        return Future()
+
+
+def stopped() -> Executor:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    return executor
+
+
+@pytest.mark.parametrize("executor", [Busy(), stopped()], ids=["busy", "stopped"])
+def test_checks_without_a_thread_of_their_own_are_asked_in_turn(
+    client: KubernetesClient,
+    orchestrator: Orchestrator,
+    make_desktop: Callable[[Orchestrator], Desktop],
+    executor: Executor,
+) -> None:
+    subject = Readiness(settings_with(), client, executor)
+    assert subject.wait(make_desktop(orchestrator), Progress(), Deadline(20), lambda: True)
+
+
+def test_once_the_services_run_the_rest_is_asked_at_once(
+    orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(3, timeout=20)
+    asked: list[str] = []
+
+    def answer(client: KubernetesClient, pod: str, container: str, command: tuple[str, ...], **_: object) -> ExecResult:
+        asked.append(command[0].rpartition("/")[2])
+        if asked[-1] == "supervisorctl":
+            return ExecResult(0 if len(asked) == 3 else 3)
+        together.wait()
+        return ExecResult(0)
+
+    monkeypatch.setattr("oc.od.orchestrator.readiness.run_in_container", answer)
+    assert orchestrator.wait_ready(make_desktop(orchestrator), Progress(), Deadline(60))
+    assert asked[:3] == ["supervisorctl"] * 3
+    assert sorted(asked[3:]) == ["curl", "pidof", "wait-port"]
+
+
+def test_a_desktop_that_ends_ends_every_check(
+    orchestrator: Orchestrator, make_desktop: Callable[[Orchestrator], Desktop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desktop = make_desktop(orchestrator)
+
+    def answer(client: KubernetesClient, pod: str, container: str, command: tuple[str, ...], **_: object) -> ExecResult:
+        if command[0].endswith("curl"):
+            orchestrator.delete_desktop_pod(desktop)
+        return ExecResult(0 if command[0].endswith("supervisorctl") else 1)
+
+    monkeypatch.setattr("oc.od.orchestrator.readiness.run_in_container", answer)
+    with pytest.raises(LaunchFailedError, match="ended while its services"):
+        orchestrator.wait_ready(desktop, Progress(), Deadline(60))
