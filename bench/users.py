@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.applications import SHIPPED, documents, image
@@ -20,8 +20,10 @@ from bench.measuring import Row, Watcher
 from bench.statistics import quantile
 from bench.world import World
 
-RAMP_A_SECOND = 20.0
-SETTLE_SECONDS = 10.0
+ARRIVALS_A_SECOND = 10.0
+ARRIVING_SECONDS = 400.0
+DRAIN_SECONDS = 30.0
+_STEP_SECONDS = 1.0
 FIRST_REFRESH, NEXT_REFRESH = 0.75, 0.85
 APPLICATION_SECONDS = 300.0
 RELOAD_SECONDS = 1800.0
@@ -40,22 +42,32 @@ class Intervals:
     tasks: float = TASKS_SECONDS
 
 
-def refresh_times(life: float, until: float) -> list[float]:
-    """When a page refreshes a token that lives ``life`` seconds, in seconds since it got the first, up to ``until``."""
-    times = [life * FIRST_REFRESH]
-    while times[-1] + life * NEXT_REFRESH <= until:
-        times.append(times[-1] + life * NEXT_REFRESH)
-    return [moment for moment in times if moment <= until]
+@dataclass
+class Day:
+    """When everybody goes home: a moment of ``time.perf_counter``."""
+
+    end: float = float("inf")
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether it is not over in ``seconds``."""
+        return time.perf_counter() + seconds < self.end
+
+
+def refresh_times(life: float) -> Iterator[float]:
+    """When a page refreshes a token that lives ``life`` seconds, in seconds since it got the first."""
+    moment = life * FIRST_REFRESH
+    while True:
+        yield moment
+        moment += life * NEXT_REFRESH
 
 
 class Page:
-    """The page of one user, once the desktop is there. ``end``: of ``time.perf_counter``."""
+    """The page of one user, once the desktop is there."""
 
-    def __init__(self, engine: Engine, visit: Visit, server: int, end: float, chance: random.Random) -> None:
-        self._engine = engine
+    def __init__(self, visit: Visit, server: int, day: Day, chance: random.Random) -> None:
         self._visit = visit
         self._server = server
-        self._end = end
+        self._day = day
         self._chance = chance
 
     def draw(self) -> Script:
@@ -71,15 +83,18 @@ class Page:
     def keep(self, route: str, path: str, key: str, life: float) -> Script:
         """Refresh a token in time; ``key``: where the new one stands in the answer."""
         began = time.perf_counter()
-        for moment in refresh_times(life, self._end - began):
-            yield max(0.0, began + moment - time.perf_counter())
+        for moment in refresh_times(life):
+            pause = max(0.0, began + moment - time.perf_counter())
+            if not self._day.lasts(pause):
+                return
+            yield pause
             answer = yield self._ask(route, path, {"app": None} if key == "authorization" else None)
             if answer is not None and answer.status == 200 and key == "jwt_user_token":
                 self._visit.token = answer.json()["result"][key]
 
     def work(self, intervals: Intervals) -> Script:
         """Start an application now and then."""
-        while (pause := self._chance.expovariate(1 / intervals.application)) and self._goes_on(pause):
+        while (pause := self._chance.expovariate(1 / intervals.application)) and self._day.lasts(pause):
             yield pause
             yield self._ask("listsecrets", "composer/listsecrets")
             body = {"image": image(self._chance.randrange(SHIPPED)), "args": "", "timezone": "Europe/Paris"}
@@ -88,19 +103,16 @@ class Page:
 
     def watch_tasks(self, intervals: Intervals) -> Script:
         """The task manager is open."""
-        while self._goes_on(intervals.tasks):
+        while self._day.lasts(intervals.tasks):
             yield intervals.tasks
             yield self._ask("listcontainer", "composer/listcontainer")
 
     def reload(self, intervals: Intervals, crowd: Crowd) -> Script:
         """Load the page again now and then: the launch finds the desktop."""
-        while (pause := self._chance.expovariate(1 / intervals.reload)) and self._goes_on(pause):
+        while (pause := self._chance.expovariate(1 / intervals.reload)) and self._day.lasts(pause):
             yield pause
             yield from crowd.launch(self._visit, self._server)
             yield from self.draw()
-
-    def _goes_on(self, seconds: float) -> bool:
-        return time.perf_counter() + seconds < self._end
 
     def _ask(self, name: str, path: str, body: object = None, right: tuple[int, ...] = (200,)) -> Ask:
         return Ask(name, encode("POST", path, body, token=self._visit.token), self._server, right)
@@ -115,24 +127,23 @@ class Users:
         self._servers = servers
         self._intervals = intervals
         self._lives = (user_seconds, desktop_seconds)
-        self._end = 0.0
+        self.day = Day()
 
-    def come(self, count: int, seconds: float) -> None:
-        """Let ``count`` users come one after another and work until ``seconds`` from now."""
-        self._end = time.perf_counter() + seconds
+    def come(self, count: int) -> None:
+        """Let ``count`` users come one after another and work until the day ends."""
+        self.crowd.running += count
         for number in range(count):
-            self._engine.start(self._user(number), after=number / RAMP_A_SECOND)
+            self._engine.start(self._user(number), after=number / ARRIVALS_A_SECOND)
         for server in range(self._servers):
             self._engine.start(self._probe(server))
 
     def _user(self, number: int) -> Script:
         chance, server, visit = random.Random(number), number % self._servers, Visit()
         self.crowd.visits.append(visit)
-        self.crowd.running += 1
         yield from self.crowd.script(visit, server)
         if not visit.succeeded:
             return
-        page = Page(self._engine, visit, server, self._end, chance)
+        page = Page(visit, server, self.day, chance)
         yield from page.draw()
         self._engine.start(page.keep("refreshtoken", "auth/refreshtoken", "jwt_user_token", self._lives[0]))
         path = "composer/refreshdesktoptoken"
@@ -144,26 +155,27 @@ class Users:
 
     def _probe(self, server: int) -> Script:
         ask = Ask(PROBE, encode("GET", "healthz"), server)
-        while time.perf_counter() < self._end:
+        while self.day.lasts(0.0):
             yield ask
             yield HEALTH_SECONDS
 
 
 def active_users(world: World, count: int, minutes: float) -> list[Row]:
-    """``count`` users come at 20 a second; measured are the ``minutes`` after the last has his desktop."""
+    """``count`` users come at 10 a second; measured are the ``minutes`` after the last has his desktop."""
     world.register(documents())
     replicas = len(world.services)
     name = f"{count} users, {replicas} replica{'s' if replicas > 1 else ''}"
     lives = [float(world.services[0].values()[f"jwt_token_{which}"]["exp"]) for which in ("user", "desktop")]
-    ramp = count / RAMP_A_SECOND + SETTLE_SECONDS
     with world.engine() as engine:
         users = Users(engine, replicas, Intervals(), *lives)
-        users.come(count, ramp + minutes * 60)
-        coming = world.watcher()
+        users.come(count)
+        coming, latest = world.watcher(), time.perf_counter() + ARRIVING_SECONDS
         with coming.watching():
-            engine.run(ramp)
-        arrival = _row(f"{name}, arriving at {RAMP_A_SECOND:g}/s", engine, coming, users.crowd.visits)
+            while users.crowd.running and time.perf_counter() < latest:
+                engine.run(_STEP_SECONDS)
+        arrival = _row(f"{name}, arriving at {ARRIVALS_A_SECOND:g}/s", engine, coming, users.crowd.visits)
         engine.reset()
+        users.day.end = time.perf_counter() + minutes * 60
         working, before = world.watcher(), [process.cpu_seconds() for process in world.processes]
         with working.watching():
             engine.run(minutes * 60)
@@ -171,7 +183,7 @@ def active_users(world: World, count: int, minutes: float) -> list[Row]:
         for number, process in enumerate(world.processes):
             spent = process.cpu_seconds() - before[number]
             row.facts[f"cpu_percent_replica_{number + 1}"] = spent * 100 / working.seconds
-        engine.run(30)
+        engine.run(DRAIN_SECONDS)
     log_out(world, users.crowd.visits)
     return [arrival, row]
 
