@@ -174,7 +174,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text[:256])
+    text = text[:256]
+    return text if text.isprintable() else "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _host_name() -> str:

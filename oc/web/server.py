@@ -39,11 +39,16 @@ logger = logging.getLogger(__name__)
 SERVER_MAX_BODY = LARGE_MAX_BODY + 64 * 1024
 MAX_HEADERS = 128 * 1024
 SOCKET_TIMEOUT = 10
+#: Connections that wait to be accepted, of a class that clicks at once; one too many is tried again after a second.
+BACKLOG = 1024
 SHORT_SECONDS = 2.0
 #: How long a thread waits for the next request on a connection before it looks for other work.
 FOLLOWING_SECONDS = 0.01
-#: Idle connections, of proxies mostly, that wait for their next request; each is closed after SOCKET_TIMEOUT.
+#: Idle connections, of proxies mostly, that wait for their next request.
 KEPT_CONNECTIONS = 256
+#: How long each waits. nginx keeps them for 60 s: whoever sends the next request should also be who hangs up, or a
+#: request crosses the end of its connection and is answered 502.
+KEPT_SECONDS = 75
 PROTOCOLS = (b"HTTP/1.0", b"HTTP/1.1")
 CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 CONTROLS = re.compile("[\x00-\x1f\x7f]")
@@ -145,8 +150,7 @@ class JsonConnection(HTTPConnection):
     RequestHandlerClass = JsonHTTPRequest
 
     def __init__(self, server: Any, sock: Any, _makefile: object = None) -> None:
-        waiting = getattr(server, "waiting", None) or Waiting(1)
-        source, sink = (TimedSocket(sock, mode, waiting, server.timeout) for mode in ("rb", "wb"))
+        source, sink = (TimedSocket(sock, mode, server.waiting, server.silence) for mode in ("rb", "wb"))
         self._timed = (source, sink)
 
         def file(_: Any, mode: str, size: int) -> TimedReader | TimedWriter:
@@ -198,6 +202,8 @@ class ApiServer(CPWSGIServer):  # type: ignore[misc]
     def __init__(self, api: Api, server_adapter: Any = cherrypy.server) -> None:
         super().__init__(server_adapter)
         self.api = api
+        self.silence: float = server_adapter.socket_timeout
+        self.timeout = max(KEPT_SECONDS, self.silence)
         self.gateway = ApiGateway
         self.ConnectionClass = JsonConnection
         self.waiting = Waiting(server_adapter.thread_pool)
@@ -210,7 +216,7 @@ def configure_server(settings: Settings, threads: int, api: Api) -> None:
         {
             "server.max_request_header_size": MAX_HEADERS,
             "server.socket_timeout": SOCKET_TIMEOUT,
-            "server.socket_queue_size": 128,
+            "server.socket_queue_size": BACKLOG,
             **settings.server.cherrypy,
             "server.socket_host": settings.server.socket_host,
             "server.socket_port": settings.server.socket_port,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import cherrypy
 from cherrypy._cpserver import Server as Adapter
 
 from controllers.root import Root
@@ -112,6 +113,7 @@ def make_services(values: Mapping[str, object] | None = None, **attributes: Any)
 
 def make_server(api: Api, threads: int, shutdown_timeout: float = 5) -> ApiServer:
     """A server on a free port, with the settings of the product."""
+    cherrypy.log.screen = False
     adapter = Adapter()
     adapter.socket_host, adapter.socket_port = "127.0.0.1", 0
     adapter.socket_timeout, adapter.thread_pool, adapter.shutdown_timeout = 5, threads, shutdown_timeout

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from controllers.root import Root
 from oc.od.base_controller import BaseController
 from oc.web import Call, Content, expose, server
-from oc.web.server import KEPT_CONNECTIONS, TimedWriter
+from oc.web.application import make_api
+from oc.web.server import KEPT_CONNECTIONS, KEPT_SECONDS, TimedWriter
 
 from ..waiting import eventually
-from .harness import Client, serving
+from .harness import Client, make_server, make_services, serving
 
 
 class AnswerController(BaseController):
@@ -163,6 +165,12 @@ def test_as_many_connections_as_proxies_keep_stay_open(client: Client) -> None:
     assert len(wires) < KEPT_CONNECTIONS
 
 
+def test_an_idle_connection_is_kept_longer_than_nginx_keeps_it_and_a_request_in_pieces_is_not() -> None:
+    running = make_server(make_api(make_services(), Root()), threads=1)
+    assert running.timeout == KEPT_SECONDS > 60
+    assert running.silence == 5
+
+
 def test_a_client_that_asks_for_it_has_its_connection_closed(wire: Wire) -> None:
     wire.send(request(headers="Connection: close\r\n"))
     assert wire.answer()[1]["Connection"] == "close"
@@ -173,7 +181,7 @@ def test_an_old_client_has_its_connection_closed_unless_it_asks_to_keep_it(clien
     wire.send(request(headers="Connection: Keep-Alive\r\n", protocol="1.0"))
     headers = wire.answer()[1]
     assert headers["Connection"] == "Keep-Alive"
-    assert headers["Keep-Alive"].startswith("timeout=")
+    assert headers["Keep-Alive"] == f"timeout={KEPT_SECONDS}"
     wire.send(request(protocol="1.0"))
     assert wire.answer()[1]["Connection"] == "close"
     assert wire.is_closed()
