@@ -32,7 +32,7 @@ from oc.od.settings.commands import check_config, print_config
 from oc.od.settings.declaration import Level
 from oc.od.settings.files import check_files
 from oc.web.application import make_api
-from oc.web.bus import ODCherryWatcher, StopSignals
+from oc.web.bus import ODCherryWatcher, StopSignals, signals_while_booting
 from oc.web.lanes import default_lanes, pool_size
 from oc.web.server import configure_server
 
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve() -> int:
     """Boot in the binding order of services.md 1.2, then block until a signal."""
+    signals_while_booting()
     bootstrap_logging()
     try:
         settings = load_settings()

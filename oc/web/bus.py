@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -39,6 +40,21 @@ class ODCherryWatcher(SimplePlugin):  # type: ignore[misc]  # CherryPy has no ty
 
     start.priority = 50  # type: ignore[attr-defined]
     stop.priority = 50  # type: ignore[attr-defined]
+
+
+def signals_while_booting() -> None:
+    """Until StopSignals takes over: a stop signal ends the process with status 0, SIGHUP changes nothing.
+
+    The first process of a container is not ended by a signal it does not handle: it would be killed after the grace.
+    """
+    for name in STOP_SIGNALS:
+        signal.signal(getattr(signal, name), _end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _end(number: int, frame: object) -> None:
+    logger.warning("%s received before serving, stopping", signal.Signals(number).name)
+    raise SystemExit(0)
 
 
 class StopSignals:
