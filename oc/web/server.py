@@ -42,6 +42,8 @@ SOCKET_TIMEOUT = 10
 #: Connections that wait to be accepted, of a class that clicks at once; one too many is tried again after a second.
 BACKLOG = 1024
 SHORT_SECONDS = 2.0
+#: Bytes; copying a longer body behind its head costs more than a second packet.
+ONE_PIECE = 16 * 1024
 #: How long a thread waits for the next request on a connection before it looks for other work.
 FOLLOWING_SECONDS = 0.01
 #: Idle connections, of proxies mostly, that wait for their next request.
@@ -94,14 +96,18 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
         super().respond()
 
     def answer(self, reply: Reply) -> None:
-        """Send an answer of the API, head and body in one piece. Raises OSError."""
+        """Send an answer of the API, head and body in one piece unless that is a large one. Raises OSError."""
         self.sent_headers = True
         self._drop_rest()
         if reply.status == 413 or not self.server.can_add_keepalive_connection:
             self.close_connection = True
         body = b"" if self.method == b"HEAD" else reply.body
         self.conn.begin(ANSWER_SECONDS)
-        self.conn.wfile.write(self._head(reply) + body)
+        if len(body) > ONE_PIECE:
+            self.conn.wfile.write(self._head(reply))
+            self.conn.wfile.write(body)
+        else:
+            self.conn.wfile.write(self._head(reply) + body)
 
     def _head(self, reply: Reply) -> bytes:
         lines = [f"{self.server.protocol} {reply.status} {responses.get(reply.status, '')}"]

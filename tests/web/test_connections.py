@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from controllers.root import Root
@@ -20,6 +21,9 @@ from ..waiting import eventually
 from .harness import Client, make_server, make_services, serving
 
 
+LARGE = b'"' + b"x" * 3_000_000 + b'"'
+
+
 class AnswerController(BaseController):
     """Answers of every kind."""
 
@@ -30,6 +34,10 @@ class AnswerController(BaseController):
     @expose(methods=("GET",), envelope=False)
     def thread(self, call: Call) -> object:
         return threading.get_ident()
+
+    @expose(methods=("GET",))
+    def large(self, call: Call) -> object:
+        return msgspec.Raw(LARGE)
 
     @expose(methods=("GET",))
     def odd(self, call: Call) -> Content:
@@ -235,6 +243,22 @@ def test_an_answer_is_sent_in_one_piece(client: Client, wire: Wire, monkeypatch:
     wire.answer()
     assert len(pieces) == 1
     assert pieces[0].endswith(b'\r\n\r\n{"text":"some"}\n')
+
+
+def test_a_large_answer_is_not_copied_to_its_head(client: Client, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    write = TimedWriter.write
+
+    def counting(self: TimedWriter, data: bytes) -> None:
+        pieces.append(data)
+        write(self, data)
+
+    monkeypatch.setattr(TimedWriter, "write", counting)
+    wire.send(request("/API/answer/large") + request())
+    status, _, body = wire.answer()
+    assert (status, body) == (200, b'{"status":200,"result":' + LARGE + b',"message":"ok"}\n')
+    assert wire.answer()[2] == b'{"text":"some"}\n'
+    assert [piece == body for piece in pieces] == [False, True, False]
 
 
 @pytest.fixture
