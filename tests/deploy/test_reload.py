@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -81,6 +83,68 @@ def test_a_missing_file_changes_nothing(file: File) -> None:
         file.load()
     assert file.reloader.reload() is False
     assert file.services.settings is file.started
+
+
+def test_a_broken_file_may_be_read_again_and_again(file: File, caplog: pytest.LogCaptureFixture) -> None:
+    file.path.write_text("broken")
+    assert [file.reloader.reload() for _ in range(3)] == [False, False, False]
+    assert file.services.settings is file.started
+    assert caplog.text.count("the old one stays in force") == 3
+    file.write(welcomeinfo={"text": "mended"})
+    assert file.reloader.reload() is True
+    assert file.services.settings.front.welcomeinfo == {"text": "mended"}
+
+
+def test_a_config_map_mounted_as_a_directory_is_followed(tmp_path: Path) -> None:
+    """A kubelet makes a new directory and turns the link ``..data`` to it."""
+    for number in (1, 2):
+        (tmp_path / f"..{number}").mkdir()
+    data = tmp_path / "..data"
+    data.symlink_to("..1")
+    file = File(data)
+    file.reloader = Reloader(cast(ODServices, file.services), lambda: load_settings(tmp_path / "od.config", {}))
+    (tmp_path / "od.config").symlink_to("..data/od.config")
+    first = file.services.settings.front.welcomeinfo
+    write_configuration(tmp_path / "..2" / "od.config", {**file.values, "welcomeinfo": {"text": "from the second"}})
+    (tmp_path / "..new").symlink_to("..2")
+    (tmp_path / "..new").rename(data)
+    assert file.services.settings.front.welcomeinfo == first
+    assert file.reloader.reload() is True
+    assert file.services.settings.front.welcomeinfo == {"text": "from the second"}
+
+
+def test_requests_go_on_while_the_configuration_is_read_again(own_service: Callable[..., Service]) -> None:
+    service = own_service()
+    file = service.directory / "od.config"
+    values = dict(read_file(file).values)
+    process = service.process
+    assert process is not None
+    over = threading.Event()
+    texts = [f"words {number}" for number in range(5)]
+
+    def ask() -> tuple[set[int], set[str]]:
+        answers = []
+        with Api(service.url) as client:
+            while not over.is_set():
+                answers.append(client.post("core/getkeyinfo", {"provider": "welcomeinfo"}))
+        return {answer.status_code for answer in answers}, {answer.json()["id"].get("text", "") for answer in answers}
+
+    def count() -> int:
+        return service.log_path.read_text().count("configuration read again")
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask) for _ in range(4)]
+        try:
+            for number, text in enumerate(texts):
+                write_configuration(file, {**values, "welcomeinfo": {"text": text}})
+                process.send_signal(signal.SIGHUP)
+                until(lambda wanted=number: count() > wanted)
+        finally:
+            over.set()
+        results = [future.result(60) for future in asking]
+    assert all(statuses == {200} for statuses, _ in results)
+    assert set().union(*(seen for _, seen in results)) & set(texts)
+    assert not [line for line in service.log_path.read_text().splitlines() if "[ERROR" in line or "Traceback" in line]
 
 
 def test_a_running_process_reads_its_file_again_and_serves_on(own_service: Callable[..., Service]) -> None:
