@@ -20,7 +20,6 @@ from oc.web.server import KEPT_CONNECTIONS, KEPT_SECONDS, TimedWriter
 from ..waiting import eventually
 from .harness import Client, make_server, make_services, serving
 
-
 LARGE = b'"' + b"x" * 3_000_000 + b'"'
 
 
