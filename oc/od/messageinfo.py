@@ -33,6 +33,10 @@ class MessageInfo:
         """Replace the slot's text for 60 s; texts are cut at 1024 characters. True when written."""
         return self._cache.set(_FAMILY + userid, text[:MAX_TEXT_CHARS], TTL_SECONDS)
 
+    def tell_place(self, userid: str, place: int) -> None:
+        """Say that a launch waits for others, and for how many: ``place`` is 1 for the next."""
+        self.push(userid, f"b.Many desktops are being started, yours is number {place} in the queue")
+
     def popflush(self, userid: str) -> str | None:
         """Take the text out of the slot; None when it is empty."""
         return self._cache.pop(_FAMILY + userid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ from oc.web.conditional import not_modified
 from oc.web.errors import answer_error
 from oc.web.exposing import METHODS_WITH_BODY, Route
 from oc.web.guards import TOKEN_HEADER
-from oc.web.lanes import SHORT, Lane
+from oc.web.lanes import LAUNCH, SHORT, Lane
 from oc.web.policy import check_policy
 from oc.web.routing import Match, split_path
 from oc.web.tracing import trace_request, trace_response
@@ -132,7 +132,7 @@ class Exchange:
         if lane is None:
             value = match.endpoint.handler(*arguments, **match.parameters)
         else:
-            with lane.enter(_who(call)):
+            with lane.enter(_who(call), self._telling_place(route)):
                 value = match.endpoint.handler(*arguments, **match.parameters)
         if route.no_cache:
             call.response_headers = {**NO_CACHE, **call.response_headers}
@@ -140,6 +140,13 @@ class Exchange:
         reply = unchanged or finish(value, envelope=route.envelope)
         reply.headers.update(call.response_headers)
         return reply
+
+    def _telling_place(self, route: Route) -> Callable[[int], None] | None:
+        """Progress text for who waits for a launch: the page polls for it as it does during the launch itself."""
+        identity, messages = self._call.optional_identity, self._api.services.messageinfo
+        if route.lane != LAUNCH or identity is None or messages is None:
+            return None
+        return lambda place: messages.tell_place(identity.userid, place)
 
     def _admit(self) -> tuple[Route, Match]:
         """Policy, route, method, then token: the order of http-api.md 2.9 and 2.10."""

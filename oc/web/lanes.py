@@ -7,16 +7,29 @@ requests outside the lanes plus one thread for each place in a lane: those, live
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from oc.errors import UnavailableError
 
 INSIDE, WAITING = 0, 1
+TELL_SECONDS = 1.0
+LAUNCH = "launch"
 SHORT = "short"
 """The lane of routes that name none but ask who is calling: when what they read hangs, so do they."""
+
+
+@dataclass(eq=False, slots=True)
+class _Caller:
+    """Who wants a place: how many of them are inside and wait, and whether that counts."""
+
+    counts: list[int]
+    named: bool
 
 
 class Lane:
@@ -33,7 +46,7 @@ class Lane:
         self._patience = patience
         self._retry_after = retry_after
         self._inside = 0
-        self._waiting = 0
+        self._line: list[_Caller] = []
         self._of_user: dict[str, list[int]] = {}
         self._condition = threading.Condition()
 
@@ -46,19 +59,22 @@ class Lane:
     def load(self) -> tuple[int, int]:
         """How many are inside, and how many wait."""
         with self._condition:
-            return self._inside, self._waiting
+            return self._inside, len(self._line)
 
     @contextmanager
-    def enter(self, user: str = "") -> Iterator[None]:
-        """Hold a place. ``user``: who wants it, empty for nobody in particular.
+    def enter(self, user: str = "", told: Callable[[int], None] | None = None) -> Iterator[None]:
+        """Hold a place. ``user``: who wants it, empty for nobody in particular. First come, first served, but for
+        users who have their share.
 
-        Raises UnavailableError (503) when the lane and its queue are full, or patience ends.
+        told: called with the place in the queue, 1 for the next, while waiting, when it changes, at most once a
+        second. Raises UnavailableError (503) when the lane and its queue are full, or patience ends.
         """
         with self._condition:
             counts = self._of_user.setdefault(user, [0, 0]) if user else [0, 0]
+            me = _Caller(counts, bool(user))
             try:
-                if not self._is_free(counts, user):
-                    self._wait(counts, user)
+                if not self._may_enter(me):
+                    self._wait(me, told)
             except BaseException:
                 self._forget(user)
                 raise
@@ -74,21 +90,50 @@ class Lane:
                 # One waiting may be over its share while the next is not.
                 self._condition.notify_all()
 
-    def _is_free(self, counts: list[int], user: str) -> bool:
-        return self._inside < self.size and (not user or counts[INSIDE] < max(1, self.size * 3 // 4))
+    def _may_enter(self, me: _Caller) -> bool:
+        if self._inside >= self.size or self._has_share(me):
+            return False
+        earlier = itertools.takewhile(lambda one: one is not me, self._line)
+        return all(self._has_share(one) for one in earlier)
 
-    def _wait(self, counts: list[int], user: str) -> None:
-        over = bool(user) and sum(counts) >= max(1, self.capacity * 7 // 8)
-        if self._waiting >= self.queue or over:
+    def _has_share(self, one: _Caller) -> bool:
+        return one.named and one.counts[INSIDE] >= max(1, self.size * 3 // 4)
+
+    def _wait(self, me: _Caller, told: Callable[[int], None] | None) -> None:
+        over = me.named and sum(me.counts) >= max(1, self.capacity * 7 // 8)
+        if len(self._line) >= self.queue or over:
             raise self._full()
-        self._waiting += 1
-        counts[WAITING] += 1
+        self._line.append(me)
+        me.counts[WAITING] += 1
+        end = time.monotonic() + self._patience
+        shown = 0
         try:
-            if not self._condition.wait_for(lambda: self._is_free(counts, user), self._patience):
-                raise self._full()
+            while not self._may_enter(me):
+                place = self._line.index(me) + 1
+                if told is not None and place != shown:
+                    shown = place
+                    self._tell(told, place)
+                    continue  # much may have happened meanwhile
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise self._full()
+                if told is None:
+                    self._condition.wait(left)
+                else:
+                    self._condition.wait_for(lambda: self._may_enter(me), min(left, TELL_SECONDS))
         finally:
-            self._waiting -= 1
-            counts[WAITING] -= 1
+            self._line.remove(me)
+            me.counts[WAITING] -= 1
+            # Who comes next may enter beside the one who has entered, or in place of the one who gave up.
+            self._condition.notify_all()
+
+    def _tell(self, told: Callable[[int], None], place: int) -> None:
+        """Telling takes a round trip: not while others wait for the lock."""
+        self._condition.release()
+        try:
+            told(place)
+        finally:
+            self._condition.acquire()
 
     def _forget(self, user: str) -> None:
         if user and not any(self._of_user[user]):
@@ -110,7 +155,7 @@ def default_lanes(thread_pool: int) -> Mapping[str, Lane]:
     """
     short = max(1, thread_pool)
     lanes = (
-        Lane("launch", 4 * short, 4 * short),
+        Lane(LAUNCH, 4 * short, 4 * short),
         Lane("login", 2 * short, 2 * short, patience=20.0),
         Lane("work", short, short),
         Lane(SHORT, 4 * short, 4 * short, patience=5.0),

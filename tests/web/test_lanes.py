@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from devstack.keys import ensure_keys
+from oc.auth.tokens import UserTokens
 from oc.errors import UnavailableError
+from oc.model.identity import Identity
 from oc.od.base_controller import BaseController
+from oc.od.messageinfo import MessageInfo
+from oc.od.settings import settings_from_mapping
+from oc.sharecache import LocalCache
 from oc.web import Call, expose
 from oc.web.lanes import Lane, default_lanes, pool_size
 from tests.waiting import until
 
-from .harness import serving
+from .harness import make_services, serving
 
 
 class SlowController(BaseController):
@@ -168,3 +175,124 @@ def test_a_lane_forgets_who_has_left():
         with lane.enter("somebody"), pytest.raises(UnavailableError), lane.enter(f"user{number}"):
             raise AssertionError("two were let in")
     assert not lane._of_user
+
+
+def test_who_came_first_goes_first_and_is_told_the_place():
+    lane = Lane("x", size=1, queue=3)
+    order: list[str] = []
+    told: dict[str, list[int]] = {"first": [], "second": [], "third": []}
+
+    def visit(name: str) -> None:
+        with lane.enter(name, told[name].append):
+            order.append(name)
+
+    with ThreadPoolExecutor(3) as pool, lane.enter("before"):
+        for count, name in enumerate(told, 1):
+            pool.submit(visit, name)
+            until(lambda count=count: lane.load == (1, count))
+        until(lambda: all(told.values()))
+        assert told == {"first": [1], "second": [2], "third": [3]}
+    assert order == ["first", "second", "third"]
+    assert lane.load == (0, 0)
+
+
+def test_a_place_is_told_again_when_it_changes():
+    lane = Lane("x", size=1, queue=2)
+    told: list[int] = []
+    leave = threading.Event()
+
+    def first() -> None:
+        with lane.enter("first"):
+            assert leave.wait(20)
+
+    def second() -> None:
+        with lane.enter("second", told.append):
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        with lane.enter("before"):
+            pool.submit(first)
+            until(lambda: lane.load == (1, 1))
+            pool.submit(second)
+            until(lambda: told == [2])
+        until(lambda: told == [2, 1])
+        leave.set()
+    assert lane.load == (0, 0)
+
+
+def test_nobody_waits_for_one_who_has_the_share_of_a_user():
+    lane = Lane("x", size=2, queue=6)
+
+    def visit() -> None:
+        with lane.enter("greedy"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool, lane.enter("greedy"):
+        waiting = pool.submit(visit)
+        until(lambda: lane.load == (1, 1))
+        with lane.enter("modest"):
+            assert lane.load == (2, 1)
+        assert not waiting.done()
+
+
+def test_telling_does_not_hold_up_the_others():
+    lane = Lane("x", size=1, queue=2)
+    telling, go_on = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        telling.set()
+        assert go_on.wait(20)
+
+    def visit() -> None:
+        with lane.enter("told", slow):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with lane.enter("before"):
+            waiting = pool.submit(visit)
+            assert telling.wait(20)
+            assert lane.load == (1, 1)  # neither this nor leaving waits
+        go_on.set()
+        waiting.result(20)
+
+
+class UsersLaunch(SlowController):
+    """A launch for users."""
+
+    @expose(auth="user", body=dict, lane="launch")
+    def own(self, call: Call, body: dict[str, Any]) -> object:
+        return super().launch(call, body)
+
+
+def test_a_user_who_waits_for_a_launch_reads_the_place_in_the_queue(tmp_path: Path):
+    keys = ensure_keys(tmp_path).user_signing
+    files = {"exp": 360, "jwtuserprivatekeyfile": str(keys.private), "jwtuserpublickeyfile": str(keys.public)}
+    tokens = UserTokens(settings_from_mapping({"desktop.pod": {}, "jwt_token_user": files}, {}).jwt_user)
+    texts = MessageInfo(LocalCache())
+    slow = UsersLaunch()
+    lanes = {"launch": Lane("launch", size=1, queue=2, patience=20), "short": Lane("short", 2, 2)}
+    services = make_services(usertokens=tokens, messageinfo=texts)
+
+    def token(userid: str) -> dict[str, str]:
+        identity = Identity(provider="planet", providertype="ldap", userid=userid, name=userid)
+        return {"ABCAuthorization": f"Bearer {tokens.issue(identity)}"}
+
+    with (
+        serving(slow, services=services, lanes=lanes, threads=pool_size(2, lanes)) as client,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        running = [pool.submit(client.post, "/API/userslaunch/launch", {})]
+        try:
+            assert slow.inside.acquire(timeout=10)
+            for count, userid in enumerate(("fry", "leela"), 1):
+                running.append(pool.submit(client.post, "/API/userslaunch/own", {}, token(userid)))
+                until(lambda count=count: lanes["launch"].load == (1, count))
+            read = {userid: until(lambda userid=userid: texts.popflush(userid)) for userid in ("fry", "leela")}
+            assert texts.popflush("fry") is None
+        finally:
+            slow.go_on.set()
+        assert [answer.result(20).status for answer in running] == [200] * 3
+    assert read == {
+        "fry": "b.Many desktops are being started, yours is number 1 in the queue",
+        "leela": "b.Many desktops are being started, yours is number 2 in the queue",
+    }
