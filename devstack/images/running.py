@@ -25,7 +25,7 @@ class Container:
     """One container. ``config``: of the image. ``binds``: path inside -> file outside, read-only.
 
     ``writable``: directories that get an empty tmpfs, as the emptyDir volumes of the manifests.
-    ``command``: instead of the image's.
+    ``command``: instead of the image's. ``read_only``: the root file system.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     writable: Sequence[str] = ("/tmp", "/var/pyos/logs")  # noqa: S108 - inside the container
     command: Sequence[str] = ()
+    read_only: bool = True
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,7 +107,7 @@ class Container:
                 "capabilities": {},
                 "noNewPrivileges": True,
             },
-            "root": {"path": str(self.root), "readonly": True},
+            "root": {"path": str(self.root), "readonly": self.read_only},
             "mounts": [*_system_mounts(), *self._volumes()],
             "linux": {
                 "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")],

@@ -111,3 +111,24 @@ def test_build_arguments_of_the_page_are_those_of_the_dockerfiles() -> None:
         for name in re.findall(r"^ARG ([A-Z0-9_]+)", Path(ROOT / file).read_text(), re.MULTILINE)
     }
     assert declared <= table
+
+
+def test_every_line_of_the_deployment_of_4_4_is_in_the_guide_or_in_ours() -> None:
+    """configuration.md 8.1 is what installations have."""
+    specification = ROOT.parent / "shared" / "spec" / "configuration.md"
+    if not specification.exists():
+        pytest.skip("the specification is not beside this repository")
+    section = specification.read_text(encoding="utf-8").split("### 8.1 ")[1].split("### 8.2 ")[0]
+    ours = (ROOT / "deploy/20-pyos.yaml").read_text() + text_of("upgrading.md")
+    names = {
+        *re.findall(r"`([A-Z]+_[A-Z_]+)`", section),  # environment
+        *re.findall(
+            r"`(/config\.[a-z]+|abcdesktopjwt[a-z]+|abcdesktop-config|secret-mongodb|wait-for-mongo)`", section
+        ),
+        *re.findall(
+            r"(startupProbe|liveness|failureThreshold|serviceAccountName|dnsPolicy|subPath|securityContext)", section
+        ),
+        *re.findall(r"`(pyos-serviceaccount|ClusterFirst|Always|NODE_NAME)`", section),
+    }
+    assert len(names) >= 18
+    assert {name for name in names if name not in ours} == set()

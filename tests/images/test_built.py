@@ -20,6 +20,7 @@ from devstack.service import NAMESPACE, Backends, Service, free_port, write_conf
 from devstack.session import Session
 from devstack.stack import Stack
 from oc.od.settings.reader import read_file
+from tests.support import Api
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -213,6 +214,33 @@ def test_it_runs_as_a_user_that_the_image_does_not_know(replica_of: Callable[[in
     replica.start()
     replica.container.signal("TERM")
     assert replica.container.wait() == 0
+
+
+def test_the_deployment_of_4_4_needs_no_other_line_than_the_image(replica: Replica, stack: Stack) -> None:
+    """configuration.md 8.1: no security context, no volume for logs, mounts owned by root that all may read."""
+    container = replica.container
+    templates = {f"/var/pyos/{name}": ROOT / name for name in ("passwd", "group", "shadow", "gshadow")}
+    container.binds = {**container.binds, **templates}
+    container.writable, container.read_only = (), False
+    container.command = ["/var/pyos/od.py"]  # as manifests up to 3.2 say
+    mounts = container.binds["/var/pyos/od.config"].parent
+    for path in (mounts, *mounts.rglob("*")):
+        os.chown(path, 0, 0)
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    logs = container.root / "var/pyos/logs"
+    try:
+        replica.start()
+        with Api(replica.service.url) as client:
+            client.login()
+            assert client.result("composer/launchdesktop")["vncpassword"]
+            client.post("auth/logout")
+        container.signal("TERM")
+        assert container.wait() == 0
+        assert (logs / "trace.log").stat().st_uid == USER
+    finally:
+        container.remove()
+        for path in logs.iterdir():
+            path.unlink()
 
 
 def test_a_session_in_the_container_and_a_graceful_stop(replica: Replica, stack: Stack) -> None:
