@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bson import ObjectId
@@ -94,6 +95,16 @@ def _client_fields(client: ClientInfo | None) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What waits to be written. ``new``: nobody has written to that collection before."""
+
+    database: str
+    collection: str
+    document: dict[str, Any]
+    new: bool
+
+
 class History:
     """Writes login and desktop records in the background. Every method is thread-safe and none raises.
 
@@ -114,7 +125,7 @@ class History:
         self._retention = Retention(datastore, self._settings.retention)
         self._now = now
         self._retry_seconds = retry_seconds
-        self._waiting: queue.Queue[tuple[str, str, dict[str, Any]] | None] = queue.Queue(max_waiting)
+        self._waiting: queue.Queue[_Record | None] = queue.Queue(max_waiting)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -133,7 +144,8 @@ class History:
             logger.warning("a login is not kept in the history: its user id names no collection")
             return
         fields = {**_user_fields(identity, attributes), "date": self._now(), **_client_fields(client), "type": "login"}
-        self._put(LOGINS, collection, fields)
+        # a generated id is new at each login, and so is its collection
+        self._put(LOGINS, collection, fields, new=identity.providertype == ANONYMOUS)
 
     def desktop(
         self,
@@ -184,10 +196,10 @@ class History:
         if not written:
             logger.warning("history records are lost, the database did not take them in %g s", seconds)
 
-    def _put(self, database: str, collection: str, document: dict[str, Any]) -> None:
+    def _put(self, database: str, collection: str, document: dict[str, Any], *, new: bool = False) -> None:
         # The id is made here: a record sent twice is stored once.
         try:
-            self._waiting.put_nowait((database, collection, {"_id": ObjectId(), **document}))
+            self._waiting.put_nowait(_Record(database, collection, {"_id": ObjectId(), **document}, new))
         except queue.Full:
             self._dropped += 1
             if self._dropped == 1 or self._dropped % 1000 == 0:
@@ -206,21 +218,22 @@ class History:
         while not self._stopping.is_set():
             record = self._waiting.get()
             try:
-                if record is not None and not self._write(*record):
+                if record is not None and not self._write(record):
                     return  # stopping, and the database is away: the record stays counted as not written
             except Exception:
                 logger.exception("a history record is lost")  # one bad record must not end the history
             self._waiting.task_done()
 
-    def _write(self, database: str, collection: str, document: dict[str, Any]) -> bool:
+    def _write(self, record: _Record) -> bool:
         """Write one record, waiting for the database; False when stopped before."""
         while True:
             try:
-                self._retention.apply(database, collection)
-                return self._datastore.add(database, collection, document, exact=True)
+                self._retention.apply(record.database, record.collection, new=record.new)
+                return self._datastore.add(record.database, record.collection, record.document, exact=True)
             except UnavailableError:
                 if self._stopping.wait(self._retry_seconds):
                     return False
             except ODError as error:
-                logger.error("a %s record is not kept in the history: %s", document.get("type"), error.message)
+                kind = record.document.get("type")
+                logger.error("a %s record is not kept in the history: %s", kind, error.message)
                 return True

@@ -152,6 +152,29 @@ def test_a_retention_that_was_taken_away_ends(datastore: DataStore) -> None:
     assert len(datastore.get_collection("loginHistory", "fry")) == 2
 
 
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [(None, [("loginHistory", "fry"), ("desktop", "history")]), (60, [("loginHistory", "7d4a0f0e-5a0b")])],
+    ids=["for ever", "a minute"],
+)
+def test_a_generated_id_costs_one_round_trip_unless_its_record_is_to_end(
+    datastore: DataStore, monkeypatch: pytest.MonkeyPatch, seconds: int | None, asked: list[tuple[str, str]]
+) -> None:
+    looked_at: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "oc.od.retention.Retention._set", lambda _, database, collection: looked_at.append((database, collection))
+    )
+    history = History(datastore, HistorySettings(retention=seconds))
+    history.login(Identity("anonymous", "anonymous", "7d4a0f0e-5a0b", "anonymous"), BROWSER, {})
+    if seconds is None:
+        history.login(FRY, BROWSER, {})
+        history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert history.flush(10)
+    history.stop()
+    assert looked_at == asked
+    assert len(datastore.get_collection("loginHistory", "7d4a0f0e-5a0b")) == 1
+
+
 def test_logins_of_generated_ids_may_be_left_out(datastore: DataStore) -> None:
     nobody = Identity("anonymous", "anonymous", "7d4a0f0e-5a0b", "anonymous")
     history = History(datastore, HistorySettings(anonymous=False))
