@@ -21,7 +21,7 @@ class ApiGateway(Gateway):
                 {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in request.inheaders.items()}
             ),
             peer=(str(request.conn.remote_addr or ""), int(request.conn.remote_port or 0)),
-            stream=request.rfile,
+            stream=request.body,
         )
         exchange = Exchange(request.server.api, arrival)
         try:

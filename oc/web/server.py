@@ -18,6 +18,8 @@ from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 from oc.od.settings import Settings
 from oc.web.answers import JSON_TYPE, Reply, encode
 from oc.web.application import Api
+from oc.web.bodies import Readable
+from oc.web.chunks import ChunkedBody
 from oc.web.exposing import LARGE_MAX_BODY
 from oc.web.gateway import ApiGateway
 from oc.web.wire import (
@@ -31,6 +33,7 @@ from oc.web.wire import (
     TimedWriter,
     Waiting,
     framing_error,
+    keeps_connection,
 )
 
 logger = logging.getLogger(__name__)
@@ -80,20 +83,26 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
         return known
 
     def read_request_headers(self) -> bool:
-        known: bool = super().read_request_headers()
-        problem = framing_error(self.inheaders, self.request_protocol) if known else None
+        if not super().read_request_headers():
+            return False
+        problem = framing_error(self.inheaders, self.request_protocol)
         if problem is not None:
             self.simple_response("400 Bad Request", problem)
             return False
-        if self.chunked_read:
-            # What a handler leaves unread of the chunks would be read as the next request.
-            self.close_connection = True
-        return known
+        # What a handler leaves unread of chunks would be read as the next request.
+        self.close_connection = self.chunked_read or not keeps_connection(self.inheaders, self.response_protocol)
+        return True
 
     def respond(self) -> None:
         length = int(self.inheaders.get(b"Content-Length", 0))
         self.conn.begin(BODY_SECONDS + length / BODY_BYTES_A_SECOND)
         super().respond()
+
+    @property
+    def body(self) -> Readable:
+        """Where the API reads the body."""
+        body: Readable = self.rfile
+        return ChunkedBody(self.conn.rfile, SERVER_MAX_BODY) if self.chunked_read else body
 
     def answer(self, reply: Reply) -> None:
         """Send an answer of the API, head and body in one piece unless that is a large one. Raises OSError."""
@@ -124,6 +133,9 @@ class JsonHTTPRequest(CPWSGIHTTPRequest):  # type: ignore[misc]  # CherryPy has 
     def _drop_rest(self) -> None:
         """Read what is left of the body, piece by piece: at once it would take as much memory."""
         if self.close_connection or self.chunked_read:
+            return
+        if self.conn.rfile.failed:
+            self.close_connection = True
             return
         try:
             while self.rfile.remaining and self.rfile.read(64 * 1024):

@@ -94,12 +94,21 @@ def framing_error(headers: dict[bytes, bytes], protocol: bytes) -> str | None:
     length = headers.get(b"Content-Length")
     if length is not None and not (length.isdigit() and len(length) < 19):
         return "invalid Content-Length"
-    if b"Transfer-Encoding" in headers:
+    coding = headers.get(b"Transfer-Encoding")
+    if coding is not None:
+        if coding.strip(_BLANKS).lower() != b"chunked":
+            return "unknown Transfer-Encoding"
         if length is not None:
             return "both Content-Length and Transfer-Encoding"
         if protocol != b"HTTP/1.1":
             return "Transfer-Encoding needs HTTP/1.1"
     return None
+
+
+def keeps_connection(headers: dict[bytes, bytes], protocol: str) -> bool:
+    """Whether the client wants to send another request on its connection (RFC 9112 9.3); options are of any case."""
+    options = {option.strip(_BLANKS).lower() for option in headers.get(b"Connection", b"").split(b",")}
+    return b"close" not in options and (protocol == "HTTP/1.1" or b"keep-alive" in options)
 
 
 class Waiting:
@@ -190,6 +199,17 @@ class TimedReader(io.BufferedReader):
         super().__init__(raw, size)
         self._source = raw
         self.bytes_read = 0
+        self.failed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See io.BufferedReader. failed: what had come before an error is lost, nobody knows where the next request
+        begins.
+        """
+        try:
+            return super().read(size)
+        except OSError:
+            self.failed = True
+            raise
 
     def has_data(self) -> bool:
         """Whether something was read from the socket that nobody has taken yet."""

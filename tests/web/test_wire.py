@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import socket
@@ -10,13 +12,24 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
-from oc.web.wire import HASTY_SECONDS, HEAD_SECONDS, TimedReader, TimedSocket, Waiting, framing_error
+from oc.web.chunks import MAX_CHUNKS, MAX_LINE, ChunkedBody
+from oc.web.wire import (
+    HASTY_SECONDS,
+    HEAD_SECONDS,
+    TimedReader,
+    TimedSocket,
+    Waiting,
+    framing_error,
+    keeps_connection,
+)
 
 from .harness import Client, serving
 
@@ -70,6 +83,9 @@ def get(headers: str = "", target: str = "/API/echo/header", protocol: str = "HT
         "Content-Length: 2\r\nContent-Length: 0\r\n",
         "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding:\r\n",
+        "Transfer-Encoding: ,\r\n",
         "Content-Length: +2\r\n",
         "Content-Length: 1_0\r\n",
         "Content-Length: 2, 2\r\n",
@@ -122,6 +138,75 @@ def test_chunked_bodies_are_read(client: Client) -> None:
     assert answers == [(200, {"body": {"a": 1}})]
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        '7;name=value\r\n{"a":1}\r\n0\r\n\r\n',
+        '7 ; name="a;b"\r\n{"a":1}\r\n0;last\r\n\r\n',
+        '3\r\n{"a\r\n04\r\n":1}\r\n000\r\nX-Trailer: a\r\nContent-Length: 9\r\n\r\n',
+    ],
+)
+def test_extensions_and_trailers_of_chunks_are_ignored(client: Client, chunks: str) -> None:
+    assert exchange(client, post("Transfer-Encoding: chunked\r\n", chunks)) == [(200, {"body": {"a": 1}})]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        "0x2\r\n{}\r\n0\r\n\r\n",
+        "+2\r\n{}\r\n0\r\n\r\n",
+        "-2\r\n{}\r\n0\r\n\r\n",
+        " 2\r\n{}\r\n0\r\n\r\n",
+        "2\n{}\r\n0\r\n\r\n",
+        "\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}0\r\n\r\n",
+        "2\r\n{",
+        "2\r\n{}\r\n",
+        "2\r\n{}\r\n0\r\n",
+        "2\r\n{}\r\n0\r\nX: a",
+        "2\r\n{}\r\n0\r\n" + "X: a\r\n" * 300 + "\r\n",
+        "2;" + "x" * 5000 + "\r\n{}\r\n0\r\n\r\n",
+    ],
+)
+def test_what_are_no_chunks_is_400(client: Client, chunks: str) -> None:
+    answers = exchange(client, post("Transfer-Encoding: chunked\r\n", chunks))
+    assert [status for status, _ in answers] == [400]
+
+
+def test_a_chunk_larger_than_any_body_is_413(client: Client) -> None:
+    answers = exchange(client, post("Transfer-Encoding: chunked\r\n", "fffffffffffffff\r\n"))
+    assert [status for status, _ in answers] == [413]
+
+
+def chunked(text: bytes) -> tuple[ChunkedBody, io.BytesIO]:
+    source = io.BytesIO(text)
+    return ChunkedBody(cast(TimedReader, source), 1000), source
+
+
+def test_a_line_that_never_ends_is_not_kept() -> None:
+    body, source = chunked(b"0" * 1_000_000)
+    with pytest.raises(ValueError, match="chunks"):
+        body.read(10)
+    assert source.tell() == MAX_LINE
+
+
+def test_a_body_of_very_many_chunks_is_not_put_together() -> None:
+    body = ChunkedBody(cast(TimedReader, io.BytesIO(b"1\r\nx\r\n" * (MAX_CHUNKS + 1))), 2 * MAX_CHUNKS)
+    assert len(body.read(MAX_CHUNKS)) == MAX_CHUNKS
+    with pytest.raises(ValueError, match="chunks"):
+        body.read(1)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=15), st.integers(1, 60))
+def test_chunks_are_read_in_pieces_of_any_size(parts: list[bytes], size: int) -> None:
+    text = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    body, source = chunked(text + b"0\r\n\r\nrest")
+    pieces = list(iter(lambda: body.read(size), b""))
+    assert b"".join(pieces) == b"".join(parts)
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert source.read() == b"rest"
+
+
 def test_the_body_of_a_refused_request_is_not_the_next_request(client: Client) -> None:
     hidden = get()
     first = f"DELETE /API/echo/body HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n\r\n{hidden}"
@@ -165,6 +250,8 @@ def test_a_request_without_host_is_400(client: Client) -> None:
         ({b"Content-Length": b"0"}, b"HTTP/1.0", True),
         ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.1", True),
         ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.0", False),
+        ({b"Transfer-Encoding": b" Chunked"}, b"HTTP/1.1", True),
+        ({b"Transfer-Encoding": b""}, b"HTTP/1.1", False),
         ({b"Content-Length": b"-1"}, b"HTTP/1.1", False),
         ({b"Content-Length": b""}, b"HTTP/1.1", False),
         ({b"Content-Length": b"9" * 30}, b"HTTP/1.1", False),
@@ -172,6 +259,31 @@ def test_a_request_without_host_is_400(client: Client) -> None:
 )
 def test_where_a_request_ends_must_be_certain(headers: dict[bytes, bytes], protocol: bytes, acceptable: bool) -> None:
     assert (framing_error(headers, protocol) is None) == acceptable
+
+
+@pytest.mark.parametrize(
+    ("options", "protocol", "kept"),
+    [
+        (None, "HTTP/1.1", True),
+        (b"close", "HTTP/1.1", False),
+        (b"Close", "HTTP/1.1", False),
+        (b"keep-alive, CLOSE", "HTTP/1.1", False),
+        (b"closed", "HTTP/1.1", True),
+        (None, "HTTP/1.0", False),
+        (b"Keep-Alive", "HTTP/1.0", True),
+        (b"TE,keep-alive", "HTTP/1.0", True),
+        (b"keep-alive, close", "HTTP/1.0", False),
+    ],
+)
+def test_a_client_says_whether_it_keeps_its_connection(options: bytes | None, protocol: str, kept: bool) -> None:
+    headers = {} if options is None else {b"Connection": options}
+    assert keeps_connection(headers, protocol) == kept
+
+
+def test_the_options_of_a_connection_are_of_any_case(client: Client) -> None:
+    """One that expects the end of the connection would wait for it as long as connections are kept."""
+    answers = exchange(client, get("Connection: TE, Close\r\n") + get())
+    assert [status for status, _ in answers] == [200]
 
 
 # -- time ------------------------------------------------------------------------------------------------------------
@@ -226,6 +338,39 @@ def test_while_many_are_waited_for_nobody_is_waited_for_long(wire: SimpleNamespa
         wire.reader.raw.read(1)
     wire.waiting.leave()
     assert wire.reader.raw.read(1) == b"y"
+
+
+def test_after_half_a_body_nobody_knows_where_the_next_request_begins(wire: SimpleNamespace) -> None:
+    """What had come before the time was over is lost: of a second try the next request would be a part."""
+    wire.raw.begin(HEAD_SECONDS)
+    wire.theirs.sendall(b"half of ")
+    wire.clock.now += HEAD_SECONDS - 0.05
+    with pytest.raises(TimeoutError):
+        wire.reader.read(12)
+    assert wire.reader.failed
+
+
+def test_a_connection_is_not_used_again_when_its_body_could_not_be_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = TimedSocket.readinto
+    late = iter([False, True])
+    received = b""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
+
+        def readinto(raw: TimedSocket, buffer: Any) -> int | None:
+            if next(late, False):
+                sock.sendall(b"x" * 32 + get().encode())
+                raise TimeoutError("timed out")
+            return read(raw, buffer)
+
+        monkeypatch.setattr(TimedSocket, "readinto", readinto)
+        sock.sendall(post("Content-Length: 40\r\n", "half of ").encode())
+        with contextlib.suppress(ConnectionResetError):
+            while data := sock.recv(65536):
+                received += data
+    assert received.startswith(b"HTTP/1.1 400")
+    assert received.count(b"HTTP/1.1 ") == 1
 
 
 def test_an_answer_nobody_takes_is_given_up(wire: SimpleNamespace) -> None:
