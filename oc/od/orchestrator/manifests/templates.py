@@ -7,7 +7,6 @@ identifiers of storage), so that no value can leave the field it was meant for.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,6 +15,7 @@ import chevron
 from chevron.tokenizer import tokenize
 
 from oc.model.identity import Identity, PosixAccount
+from oc.od.orchestrator.manifests.posix import account_dict
 from oc.od.orchestrator.manifests.types import ManifestError
 
 Place = Callable[[str, str], str]
@@ -100,7 +100,7 @@ def _clean_value(name: str, value: Any, place: Place) -> Any:
 
 def posix_context(posix: PosixAccount) -> dict[str, Any]:
     """The names every template knows: those of the POSIX account, ``groups`` as a list of dicts."""
-    return dataclasses.asdict(posix)
+    return account_dict(posix)
 
 
 def storage_context(

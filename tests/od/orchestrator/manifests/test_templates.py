@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 
 import pytest
@@ -48,6 +49,10 @@ def test_a_value_is_never_rendered_again() -> None:
 def test_sections_go_over_the_groups_of_an_account() -> None:
     context = templates.posix_context(FRY_ACCOUNT)
     assert templates.render("{{# groups }}{{ cn }}={{ gidNumber }};{{/ groups }}", context) == "ship_crew=13000;"
+
+
+def test_templates_know_every_field_of_an_account() -> None:
+    assert templates.posix_context(FRY_ACCOUNT).keys() == {field.name for field in dataclasses.fields(FRY_ACCOUNT)}
 
 
 def test_a_partial_reads_no_file() -> None:
