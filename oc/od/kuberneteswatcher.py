@@ -16,7 +16,7 @@ from oc.errors import ODError
 from oc.model.deadline import Deadline
 from oc.od.orchestrator.facade import Orchestrator
 from oc.od.orchestrator.notify import notify_user
-from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, PULL, Pod, choose
+from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, PULL, Pod, choose, pack, unpack
 from oc.od.orchestrator.resources import PODS
 from oc.sharecache import ShareCache
 
@@ -61,7 +61,7 @@ class KubernetesWatcher:
         self._find_icon = find_icon
         self._desktop_deleted = desktop_deleted
         self._sweep_seconds = sweep_seconds
-        self._todo: queue.Queue[tuple[str, Pod] | None] = queue.Queue(QUEUE_LENGTH)
+        self._todo: queue.Queue[tuple[str, bytes] | None] = queue.Queue(QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         orchestrator.cache.listen(self._take)
@@ -92,7 +92,7 @@ class KubernetesWatcher:
             relevant = is_finished(pod)
         if relevant:
             try:
-                self._todo.put_nowait((change, pod))
+                self._todo.put_nowait((change, pack(pod)))
             except queue.Full:
                 logger.warning("pod %s is left to the next sweep: too much to do", pod.name)
 
@@ -101,7 +101,7 @@ class KubernetesWatcher:
             try:
                 item = self._todo.get(timeout=self._sweep_seconds)
                 if item is not None:
-                    self._act(*item)
+                    self._act(item[0], unpack(item[1]))
             except queue.Empty:
                 self._sweep()
             except Exception:

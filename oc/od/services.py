@@ -202,7 +202,7 @@ class ODServices:
 
     def _current_desktops(self) -> int | None:
         try:
-            return len(self.orchestrator.list_desktops())
+            return sum(1 for _ in self.orchestrator.list_desktops())
         except ODError:
             return None
 

@@ -38,8 +38,8 @@ class Cluster:
     def __init__(self, *desktops: Desktop) -> None:
         self.desktops = desktops
 
-    def list_desktops(self) -> list[Desktop]:
-        return list(self.desktops)
+    def list_desktops(self, user: str) -> Iterator[Desktop]:
+        return (desktop for desktop in self.desktops if desktop.user == user)
 
 
 def address(userid: str, *desktops: Desktop, interface: str = "eth0") -> str | None:

@@ -12,10 +12,9 @@ def desktop_address(orchestrator: Orchestrator, interface: str, userid: str) -> 
     The user id is looked for as given, in lower and in upper case. None when there is no such desktop, or several
     providers have one under that id: a name server must not give the desktop of somebody else.
     """
-    running = [desktop for desktop in orchestrator.list_desktops() if desktop.status == "Running"]
     for spelling in dict.fromkeys((userid, userid.lower(), userid.upper())):
-        label = names.user_label(spelling)
-        found = [desktop for desktop in running if desktop.user == label]
+        desktops = orchestrator.list_desktops(names.user_label(spelling))
+        found = [desktop for desktop in desktops if desktop.status == "Running"]
         if found:
             return interface_address(found[0], interface) if len(found) == 1 else None
     return None

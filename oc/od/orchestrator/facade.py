@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,8 +38,9 @@ from oc.od.orchestrator.masking import masked_pod
 from oc.od.orchestrator.notify import notify_user
 from oc.od.orchestrator.orphans import OrphanSweeper
 from oc.od.orchestrator.owner import owner_in, owner_of
+from oc.od.orchestrator.paging import each_pod
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import DESKTOP, POD_LIST, SHARED_SELECTOR, Pod, choose
+from oc.od.orchestrator.podmodel import DESKTOP, SHARED_SELECTOR, Pod, choose
 from oc.od.orchestrator.prefetch import Image, Prefetcher
 from oc.od.orchestrator.readiness import Readiness
 from oc.od.orchestrator.reflector import SILENCE_SECONDS, Reflector
@@ -194,8 +195,7 @@ class Orchestrator:
 
         Raises KubernetesError when the API cannot tell: never "none" instead.
         """
-        age = self.watch_age
-        if age is not None and age < 2 * self._silence:
+        if self._is_current():
             cached = self.find_cached_desktop(identity)
             if cached is not None:
                 return cached
@@ -309,7 +309,7 @@ class Orchestrator:
     def live_desktops(self, node: str = "") -> list[Pod]:
         """All desktop pods of any phase from the API, on ``node`` when it is given."""
         where = f"spec.nodeName={node}" if node else ""
-        return self.client.page(PODS, selectors.ALL_DESKTOPS, POD_LIST, field_selector=where).items
+        return list(each_pod(self.client, selectors.ALL_DESKTOPS, field_selector=where))
 
     def count_connections(self, pod: Pod) -> int | None:
         """Browsers connected to the desktop, None when that cannot be told."""
@@ -323,15 +323,17 @@ class Orchestrator:
         """See OrphanSweeper.sweep."""
         return self._orphans.sweep(minimum_age, now)
 
-    def list_desktops(self) -> list[Desktop]:
-        """Desktops that run or are being started: from the cache while its watch is alive, else from the API."""
-        age = self.watch_age
-        if age is not None and age < 2 * self._silence:
-            pods = self.cache.of_kind(DESKTOP)
+    def list_desktops(self, user: str = "") -> Iterator[Desktop]:
+        """Desktops that run or are being started, by name, one at a time; of one user id label, when it is given.
+
+        From the cache while its watch is alive, else from the API: raises KubernetesError then, also in between.
+        """
+        if not self._is_current():
+            selector = f"{selectors.ALL_DESKTOPS},access_userid={user}" if user else selectors.ALL_DESKTOPS
+            pods = each_pod(self.client, selector)
         else:
-            pods = self.client.page(PODS, selectors.ALL_DESKTOPS, POD_LIST).items
-        shown = [pod for pod in pods if pod.phase in ("Running", "Pending") and not pod.terminating]
-        return [self._describe(pod) for pod in sorted(shown, key=lambda pod: pod.name)]
+            pods = iter(self.cache.of_user(user, DESKTOP)) if user else self.cache.of_kind(DESKTOP)
+        return (self._describe(pod) for pod in pods if pod.phase in ("Running", "Pending") and not pod.terminating)
 
     def get_desktop_pod(self, name: str) -> Json:
         """The pod as the API has it, cookies masked. Raises ODResourceNotFoundError."""
@@ -384,6 +386,11 @@ class Orchestrator:
         self._inspector.stop(self._inspector.find(desktop, identity, podname, containerid), deadline)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _is_current(self) -> bool:
+        """Whether the cache is kept up to date."""
+        age = self.watch_age
+        return age is not None and age < 2 * self._silence
 
     def _describe(self, pod: Pod) -> Desktop:
         return desktop_from(

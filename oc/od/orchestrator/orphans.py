@@ -20,8 +20,9 @@ from oc.model.deadline import Deadline
 from oc.od.orchestrator.client import Json, KubernetesClient
 from oc.od.orchestrator.manifests import homes
 from oc.od.orchestrator.owner import owner_in
+from oc.od.orchestrator.paging import each_pod
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, POD_LIST, PULL, Pod
+from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, PULL, SHARED_SELECTOR, Pod
 from oc.od.orchestrator.resources import CLAIMS, CONFIGMAPS, PODS, SECRETS, Resource
 from oc.od.orchestrator.storage import HomeStorage
 from oc.od.orchestrator.usersecrets import WRITTEN
@@ -118,7 +119,7 @@ class OrphanSweeper:
                 return
 
     def _pods(self, deadline: Deadline) -> list[Pod]:
-        return self._client.page(PODS, f"type in ({DESKTOP},{APPLICATION},{PULL})", POD_LIST, deadline=deadline).items
+        return list(each_pod(self._client, SHARED_SELECTOR, deadline=deadline))
 
     def _remove(self, found: Belongings, removed: Counter[str], deadline: Deadline) -> None:
         for pod in found.applications:

@@ -9,18 +9,36 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.podmodel import POD, Pod, pod_from, version_number
+from oc.od.orchestrator.podmodel import POD, Pod, pack, pod_from, unpack, version_number
 
 logger = logging.getLogger(__name__)
 
 Listener = Callable[[str, Pod], None]
 MAX_REMEMBERED = 4096
 REMEMBERED_SECONDS = 60.0
+
+
+class _Kept(msgspec.Struct, gc=False, frozen=True):
+    """A pod in memory: what it is found by, and the whole packed."""
+
+    uid: str
+    version: int
+    user: str
+    kind: str
+    packed: bytes
+
+    @classmethod
+    def of(cls, pod: Pod) -> _Kept:
+        return cls(pod.uid, pod.version, pod.labels.get("access_userid", ""), pod.kind, pack(pod))
+
+    def pod(self) -> Pod:
+        return unpack(self.packed)
 
 
 def _now() -> str:
@@ -55,7 +73,7 @@ class PodCache:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._pods: dict[str, Pod] = {}
+        self._pods: dict[str, _Kept] = {}
         self._users: dict[str, tuple[str, ...]] = {}
         self._kinds: dict[str, set[str]] = {}
         self._subscriptions: dict[str, list[Subscription]] = {}
@@ -69,18 +87,20 @@ class PodCache:
     def get(self, name: str) -> Pod | None:
         """The pod of that name, or None."""
         with self._lock:
-            return self._pods.get(name)
+            kept = self._pods.get(name)
+        return kept.pod() if kept else None
 
     def of_user(self, user: str, kind: str) -> list[Pod]:
         """Pods whose label ``access_userid`` is ``user`` and ``type`` is ``kind``."""
         with self._lock:
-            pods = [self._pods[name] for name in self._users.get(user, ())]
-        return [pod for pod in pods if pod.kind == kind]
+            found = [self._pods[name] for name in self._users.get(user, ())]
+        return [kept.pod() for kept in found if kept.kind == kind]
 
-    def of_kind(self, kind: str) -> list[Pod]:
-        """Pods whose label ``type`` is ``kind``."""
+    def of_kind(self, kind: str) -> Iterator[Pod]:
+        """Pods whose label ``type`` is ``kind``, by name, unpacked one at a time."""
         with self._lock:
-            return [self._pods[name] for name in self._kinds.get(kind, ())]
+            found = [(name, self._pods[name]) for name in self._kinds.get(kind, ())]
+        return (kept.pod() for _, kept in sorted(found, key=itemgetter(0)))
 
     def was_deleted(self, uid: str) -> bool:
         """True when the deletion of the pod of that uid was seen lately: in the last minute, of a few thousand."""
@@ -149,18 +169,20 @@ class PodCache:
             known = old if old is not None and old.uid == uid else None
             self._remember(uid)
             if known:
-                self._remove(known)
+                self._remove(name, known)
         if known:
-            self._announce("DELETED", known)
+            self._announce("DELETED", known.pod())
 
     def mark_terminating(self, name: str, uid: str) -> None:
         """Take note that the API accepted the deletion of that pod, before the watch says so."""
         with self._lock:
             old = self._pods.get(name)
-            if old is None or old.uid != uid or old.terminating:
+            pod = old.pod() if old is not None and old.uid == uid else None
+            if pod is None or pod.terminating:
                 return
-            metadata = msgspec.structs.replace(old.metadata, deletion_timestamp=_now())
-            pod = self._pods[name] = msgspec.structs.replace(old, metadata=metadata)
+            metadata = msgspec.structs.replace(pod.metadata, deletion_timestamp=_now())
+            pod = msgspec.structs.replace(pod, metadata=metadata)
+            self._pods[name] = _Kept.of(pod)
         self._announce("MODIFIED", pod)
 
     def forget_old_deletions(self) -> None:
@@ -182,12 +204,12 @@ class PodCache:
         number = version_number(version)
         with self._lock:
             # what this process wrote after the list was taken is newer than the list
-            gone = [pod for name, pod in self._pods.items() if name not in names and pod.version <= number]
-            for pod in gone:
-                self._remove(pod)
-                self._remember(pod.uid)
-        for pod in gone:
-            self._announce("DELETED", pod)
+            gone = [item for item in self._pods.items() if item[0] not in names and item[1].version <= number]
+            for name, kept in gone:
+                self._remove(name, kept)
+                self._remember(kept.uid)
+        for _, kept in gone:
+            self._announce("DELETED", kept.pod())
         self.bookmark(version)
 
     def apply(self, change: str, item: msgspec.Raw) -> str:
@@ -207,23 +229,23 @@ class PodCache:
 
     def _put(self, pod: Pod, *, watched: bool) -> None:
         """Store ``pod`` and tell of it, unless something newer is known."""
+        new = _Kept.of(pod)
         with self._lock:
             old = self._pods.get(pod.name)
-            if pod.uid in self._deleted or (old is not None and 0 <= pod.version <= old.version):
+            if new.uid in self._deleted or (old is not None and 0 <= new.version <= old.version):
                 return
-            if not watched and old is None and 0 <= pod.version <= self._seen:
+            if not watched and old is None and 0 <= new.version <= self._seen:
                 return  # the watch has passed this version: the pod came and went
             if old is not None:
-                self._remove(old)
-            replaced = old if old is not None and old.uid != pod.uid else None
+                self._remove(pod.name, old)
+            replaced = old if old is not None and old.uid != new.uid else None
             if replaced:
                 self._remember(replaced.uid)
-            self._pods[pod.name] = pod
-            user = pod.labels.get("access_userid", "")
-            self._users[user] = (*self._users.get(user, ()), pod.name)
-            self._kinds.setdefault(pod.kind, set()).add(pod.name)
+            self._pods[pod.name] = new
+            self._users[new.user] = (*self._users.get(new.user, ()), pod.name)
+            self._kinds.setdefault(new.kind, set()).add(pod.name)
         if replaced:
-            self._announce("DELETED", replaced)
+            self._announce("DELETED", replaced.pod())
         self._announce("ADDED" if old is None or replaced else "MODIFIED", pod)
 
     def _delete(self, pod: Pod) -> None:
@@ -232,7 +254,7 @@ class PodCache:
             self._remember(pod.uid)
             old = self._pods.get(pod.name)
             if old is not None and old.uid == pod.uid:
-                self._remove(old)
+                self._remove(pod.name, old)
         if fresh:
             self._announce("DELETED", pod)
 
@@ -248,18 +270,17 @@ class PodCache:
                 return
             del self._deleted[uid]
 
-    def _remove(self, pod: Pod) -> None:
-        del self._pods[pod.name]
-        user = pod.labels.get("access_userid", "")
-        others = tuple(name for name in self._users[user] if name != pod.name)
+    def _remove(self, name: str, kept: _Kept) -> None:
+        del self._pods[name]
+        others = tuple(other for other in self._users[kept.user] if other != name)
         if others:
-            self._users[user] = others
+            self._users[kept.user] = others
         else:
-            del self._users[user]
-        names = self._kinds[pod.kind]
-        names.discard(pod.name)
+            del self._users[kept.user]
+        names = self._kinds[kept.kind]
+        names.discard(name)
         if not names:
-            del self._kinds[pod.kind]
+            del self._kinds[kept.kind]
 
     def _announce(self, change: str, pod: Pod) -> None:
         with self._lock:
