@@ -175,6 +175,8 @@ class JsonConnection(HTTPConnection):
             return TimedReader(source, size) if "r" in mode else TimedWriter(sink)
 
         super().__init__(server, sock, file)
+        # Caches of their own methods: a connection would refer to itself and wait for the garbage collector.
+        del self.resolve_peer_creds, self.get_peer_creds
 
     def communicate(self) -> bool:
         """Serve requests as long as they follow one another closely and no other client wants this thread; whether to

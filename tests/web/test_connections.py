@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from controllers.root import Root
 from oc.od.base_controller import BaseController
 from oc.web import Call, Content, expose, server
 from oc.web.application import make_api
-from oc.web.server import KEPT_CONNECTIONS, KEPT_SECONDS, TimedWriter
+from oc.web.server import KEPT_CONNECTIONS, KEPT_SECONDS, JsonConnection, TimedWriter
 
 from ..waiting import eventually
 from .harness import Client, make_server, make_services, serving
@@ -176,6 +178,28 @@ def test_an_idle_connection_is_kept_longer_than_nginx_keeps_it_and_a_request_in_
     running = make_server(make_api(make_services(), Root()), threads=1)
     assert running.timeout == KEPT_SECONDS > 60
     assert running.silence == 5
+
+
+def test_a_connection_that_is_closed_is_gone_without_a_garbage_collection(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[JsonConnection]] = []
+    make = JsonConnection.__init__
+
+    def noting(self: JsonConnection, *arguments: Any) -> None:
+        make(self, *arguments)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(JsonConnection, "__init__", noting)
+    gc.disable()
+    try:
+        for _ in range(20):
+            client.get("/API/answer/text")
+        # A thread keeps its last one until it has another.
+        assert eventually(lambda: sum(one() is not None for one in made) <= 4)
+        assert len(made) == 20
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_asks_for_it_has_its_connection_closed(wire: Wire) -> None:
