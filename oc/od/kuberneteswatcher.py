@@ -14,6 +14,7 @@ from typing import Protocol
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
+from oc.od.memory import give_back
 from oc.od.orchestrator.facade import Orchestrator
 from oc.od.orchestrator.notify import notify_user
 from oc.od.orchestrator.podmodel import APPLICATION, DESKTOP, PULL, Pod, choose, pack, unpack
@@ -110,7 +111,8 @@ class KubernetesWatcher:
 
     def _sweep(self) -> None:
         """Once more what is still there: whoever claimed it may have died, or been refused."""
-        self._orchestrator.cache.forget_old_deletions()
+        if self._orchestrator.cache.forget_old_deletions():
+            give_back()
         for kind in (APPLICATION, PULL):
             for pod in self._orchestrator.cache.of_kind(kind):
                 if is_finished(pod) and not self._stopping.is_set():

@@ -185,14 +185,16 @@ class PodCache:
             self._pods[name] = _Kept.of(pod)
         self._announce("MODIFIED", pod)
 
-    def forget_old_deletions(self) -> None:
-        """Let go of what is remembered of pods deleted more than a minute ago.
+    def forget_old_deletions(self) -> bool:
+        """Let go of what is remembered of pods deleted more than a minute ago; whether there was something.
 
-        Every deletion does it; it is for the time when nothing happens. A few bytes kept of every pod of a thousand
+        Every deletion does it; this is for the time when nothing happens. A few bytes kept of every pod of a thousand
         keep the memory of all of them from going back to the system.
         """
         with self._lock:
+            before = len(self._deleted)
             self._forget_old()
+            return len(self._deleted) < before
 
     def listed(self, pods: list[Pod]) -> None:
         """Handler: a page of the collection."""

@@ -11,6 +11,7 @@ import pytest
 
 from oc.model.deadline import Deadline
 from oc.model.identity import Identity
+from oc.od.memory import give_back
 from oc.od.orchestrator import Desktop, Orchestrator, podcache
 from oc.od.orchestrator.client import PAGE_SIZE
 from oc.od.orchestrator.podcache import REMEMBERED_SECONDS, PodCache
@@ -185,5 +186,7 @@ def test_a_purge_leaves_nothing_behind() -> None:
         gone["metadata"]["resourceVersion"] = str(5000 + number)
         cache.apply("DELETED", msgspec.Raw(msgspec.json.encode(gone)))
     now[0] = REMEMBERED_SECONDS + 1
-    cache.forget_old_deletions()
+    assert cache.forget_old_deletions()
+    assert not cache.forget_old_deletions()
+    give_back()
     assert [len(part) for part in (cache._pods, cache._users, cache._kinds, cache._deleted)] == [0, 0, 0, 0]
