@@ -91,7 +91,7 @@ class Crowd:
 
     def _until_admitted(self, ask: Ask, visit: Visit) -> Generator[Ask | float, Answer | None, Answer | None]:
         """The answer. A refusal that says when to come again is obeyed, as a user does who is told to try again."""
-        patient = replace(ask, right=(200, 503))
+        patient = replace(ask, uncounted=(503,))
         answer = yield patient
         while answer is not None and answer.status == 503 and b"retry-after" in answer.head.lower():
             visit.refused += 1

@@ -24,7 +24,7 @@ from typing import Any
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _CLOSES = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 _SOFT_ERROR = re.compile(rb'\{"status": ?[45]\d\d\b')
-_READ = 256 * 1024
+_READ = 1024 * 1024
 _SWEEP_SECONDS = 0.5
 _TEXTS_KEPT = 5
 
@@ -35,13 +35,17 @@ class LoadError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: the name its times are kept under, its bytes, the server (an index), statuses that are right."""
+    """One request: the name its times are kept under, its bytes, the server (an index), statuses that are right.
+
+    ``uncounted``: statuses that are neither a success nor a failure, as the refusal of a client that comes again.
+    """
 
     name: str
     data: bytes
     server: int = 0
     right: tuple[int, ...] = (200,)
     seconds: float = 60.0
+    uncounted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class _Connection:
         self.script: Script | None = None
         self.began = 0.0
         self.unsent = b""
-        self.buffer = b""
+        self.buffer = bytearray()
         self.need = -1
 
 
@@ -260,15 +264,15 @@ class Engine:
                 self._broken(connection, "the server closed the connection")
 
     def _read(self, connection: _Connection, data: bytes) -> None:
-        buffer = connection.buffer + data if connection.buffer else data
+        buffer = connection.buffer
+        buffer += data
         if connection.need < 0:
             end = buffer.find(b"\r\n\r\n")
             length = _LENGTH.search(buffer, 0, end + 2) if end >= 0 else None
             if end >= 0:
                 connection.need = end + 4 + (int(length[1]) if length else 0)
-        connection.buffer = buffer
         if 0 <= connection.need <= len(buffer):
-            self._complete(connection, buffer)
+            self._complete(connection, bytes(buffer))
 
     def _complete(self, connection: _Connection, buffer: bytes) -> None:
         ask, script = connection.ask, connection.script
@@ -279,7 +283,8 @@ class Engine:
         end = buffer.index(b"\r\n\r\n") + 4
         answer = Answer(int(buffer[9:12]), buffer[end : connection.need], took, buffer[:end])
         connection.ask = connection.script = None
-        connection.buffer, connection.need, connection.fresh = b"", -1, False
+        connection.buffer.clear()
+        connection.need, connection.fresh = -1, False
         if _CLOSES.search(answer.head):
             self._drop(connection)
         else:
@@ -288,7 +293,9 @@ class Engine:
 
     def _finish(self, ask: Ask, script: Script, answer: Answer) -> None:
         tally = self.tally(ask.name)
-        if answer.status in ask.right and not (answer.status == 200 and _SOFT_ERROR.match(answer.body)):
+        if answer.status in ask.uncounted:
+            pass
+        elif answer.status in ask.right and not (answer.status == 200 and _SOFT_ERROR.match(answer.body)):
             tally.milliseconds.append(answer.milliseconds)
         else:
             tally.failed += 1

@@ -13,6 +13,7 @@ from bench.targets import TARGETS
 _HEAD = (
     "request", "clients", "requests", "failed", "requests/s", "of bare", "p50 ms", "p95 ms", "p99 ms", "CPU ms",
     "limit ms", "CPU of limit", "Kubernetes", "MongoDB", "memcached", "RSS MiB", "threads", "descriptors",
+    "client CPU ms",
 )  # fmt: skip
 _MACHINE_FACTS = ("signatures",)
 
@@ -61,6 +62,7 @@ def render(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
             "in it. *of bare*: throughput as a share of a bare CherryPy handler's under the same load. *limit*: the",
             "processor time of a bare handler, of the signatures in the answer and of the raw round trips made. Counts",
             "of Kubernetes, MongoDB and memcached are calls a request; *exec* are a launch's readiness checks.",
+            "*client CPU*: of the load generator, on the same cores.",
             "",
             *(f"- {name}: {value}" for name, value in facts.items()),
             "",
@@ -126,6 +128,7 @@ def _line(row: Row) -> str:
         f"{row.rss_mib:.0f}" if row.rss_mib else "",
         f"{row.threads}" if row.threads else "",
         f"{row.descriptors}" if row.descriptors else "",
+        f"{row.generator_ms:.2f}",
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -162,6 +162,14 @@ def test_a_status_that_is_right_is_no_failure() -> None:
         engine.check()
 
 
+def test_a_status_that_does_not_count_is_neither_good_nor_bad() -> None:
+    with serving(lambda *_: OK.replace(b"200 OK", b"503 Busy")) as (_, engine):
+        engine.start(times(Ask("get", GET.data, uncounted=(503,)), 2))
+        engine.run()
+        engine.check()
+        assert engine.tally("get").milliseconds == []
+
+
 def test_a_request_on_a_connection_the_server_just_closed_is_sent_again_once() -> None:
     with serving(lambda connection, count: OK if connection or not count else None) as (server, engine):
         engine.start(times(GET, 2))
