@@ -100,10 +100,12 @@ class Exchange:
         """Tell of it."""
         call, api = self._call, self._api
         reply = self._reply or Reply(500, {}, b"")
-        log_access(call, self._target, self._arrival.protocol, reply)
-        trace_response(call, self._match.endpoint.route if self._match else None, reply, api.trace_limit)
-        api.measure(self._label, call.method, reply.status, time.monotonic() - self._started)
-        leave_context(self._context)
+        try:
+            log_access(call, self._target, self._arrival.protocol, reply)
+            trace_response(call, self._match.endpoint.route if self._match else None, reply, api.trace_limit)
+            api.measure(self._label, call.method, reply.status, time.monotonic() - self._started)
+        finally:
+            leave_context(self._context)
 
     def _make_call(self) -> Call:
         headers, peer = self._arrival.headers, self._arrival.peer

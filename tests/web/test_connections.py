@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import socket
 import threading
@@ -14,9 +15,11 @@ import msgspec
 import pytest
 
 from controllers.root import Root
+from oc.logging import OdContextFilter
 from oc.od.base_controller import BaseController
-from oc.web import Call, Content, expose, server
+from oc.web import Call, Content, exchange, expose, server
 from oc.web.application import make_api
+from oc.web.exchange import Arrival, Headers
 from oc.web.server import KEPT_CONNECTIONS, KEPT_SECONDS, JsonConnection, TimedWriter
 
 from ..waiting import eventually
@@ -307,3 +310,21 @@ def test_an_answer_without_a_body_has_no_size_in_the_access_log(wire: Wire, line
     wire.send(request("/API/answer/tagged", 'If-None-Match: "one"\r\n'))
     wire.answer()
     assert eventually(lines) == ['127.0.0.1 - -  "GET /API/answer/tagged HTTP/1.1" 304 - "" ""']
+
+
+def test_a_request_that_cannot_be_told_of_leaves_no_user_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on to the next connection: its records would name the user of this one."""
+
+    def failing(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    api = make_api(make_services(), Root())
+    arrival = Arrival("GET", "/API/healthz", "HTTP/1.1", Headers({"Host": "x"}), ("192.0.2.1", 1), io.BytesIO())
+    monkeypatch.setattr(exchange, "log_access", failing)
+    request = exchange.Exchange(api, arrival)
+    request.serve()
+    with pytest.raises(OSError, match="disk"):
+        request.end()
+    record = logging.makeLogRecord({"name": "test"})
+    OdContextFilter().filter(record)
+    assert record.__dict__["userid"] == "internal"

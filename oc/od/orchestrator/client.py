@@ -117,7 +117,7 @@ class KubernetesClient:
         self._observer = observer
         self._sleep = sleep
         self.exec_tls = ExecTls(configuration)
-        self._credentials = Credentials(configuration)
+        self.credentials = Credentials(configuration)
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class KubernetesClient:
 
     def headers(self) -> dict[str, str]:
         """Headers with the current credentials."""
-        return {"User-Agent": USER_AGENT, "Accept": "application/json", **self._credentials.headers()}
+        return {"User-Agent": USER_AGENT, "Accept": "application/json", **self.credentials.headers()}
 
     def call(
         self,
@@ -349,7 +349,7 @@ class KubernetesClient:
                 0, reason, type(error).__name__, doing=doing, maybe_done=sent and verb not in _READS
             ) from error
         if response.status == 401:
-            self._credentials.refused()
+            self.credentials.refused()
         return response
 
     def observe(self, verb: str, kind: str, code: int, started: float) -> None:

@@ -91,6 +91,8 @@ def _connect(
             url, header=headers, subprotocols=list(PROTOCOLS), suppress_origin=True, **_proxy(client)
         )
     except websocket.WebSocketBadStatusException as error:
+        if error.status_code == 401:
+            client.credentials.refused()
         raise _refusal(error, doing) from error
     except (websocket.WebSocketException, OSError) as error:
         raise KubernetesError(0, "Unreachable", type(error).__name__, doing=doing, maybe_done=True) from error

@@ -9,6 +9,7 @@ from kubernetes.client import Configuration
 
 from oc.od.orchestrator import KubernetesClient, KubernetesError
 from oc.od.orchestrator.credentials import KEPT_SECONDS, Credentials
+from oc.od.orchestrator.execution import run_in_container
 from oc.od.orchestrator.resources import PODS
 
 from .support import ClusterAdmin
@@ -57,6 +58,15 @@ def test_a_refused_token_is_asked_for_again_at_once(rotating: Configuration, adm
     assert subject.headers()["authorization"] == "Bearer 1"
     with pytest.raises(KubernetesError) as caught:
         subject.items(PODS, "type=none")
+    assert caught.value.code == 401
+    assert subject.headers()["authorization"] == "Bearer 2"
+
+
+def test_a_token_refused_for_a_command_is_asked_for_again_at_once(rotating: Configuration, admin: ClusterAdmin) -> None:
+    subject = KubernetesClient(rotating, "abcdesktop")
+    assert subject.headers()["authorization"] == "Bearer 1"
+    with pytest.raises(KubernetesError) as caught:
+        run_in_container(subject, "a-pod", "x-graphical", ["/bin/true"], timeout=10)
     assert caught.value.code == 401
     assert subject.headers()["authorization"] == "Bearer 2"
 
