@@ -33,11 +33,13 @@ def main() -> int:
     unknown = set(options.scenario) - set(names())
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if options.write and options.scenario:
+        parser.error("a part of the scenarios is no table to keep")
     began = time.monotonic()
     facts = machine()
     rows = run(options.scenario or names(), Options(options.minutes, options.minutes_two, options.users))
     facts["took minutes"] = round((time.monotonic() - began) / 60, 1)
-    text = render(rows, facts)
+    text = render(rows, facts, whole=not options.scenario)
     print(text)
     if options.write:
         RESULTS.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from bench.measuring import Row
-from bench.targets import TARGETS
+from bench.targets import TARGETS, Target
 
 _HEAD = (
     "request", "clients", "requests", "failed", "requests/s", "of bare", "p50 ms", "p95 ms", "p99 ms", "CPU ms",
@@ -52,8 +52,8 @@ def document(rows: Sequence[Row], facts: Mapping[str, object]) -> dict[str, obje
     }
 
 
-def render(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
-    """The run as Markdown."""
+def render(rows: Sequence[Row], facts: Mapping[str, object], *, whole: bool = True) -> str:
+    """The run as Markdown. ``whole``: every target is shown, of a part of the scenarios only what was measured."""
     return "\n".join(
         [
             "# Measurements",
@@ -68,7 +68,7 @@ def render(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
             "",
             "## Targets",
             "",
-            *targets_table(rows),
+            *targets_table(rows, TARGETS if whole else [target for target in TARGETS if target.met(rows) is not None]),
             "",
             *failures(rows),
             "## Requests",
@@ -90,10 +90,10 @@ def failures(rows: Sequence[Row]) -> list[str]:
     return ["## Failures", "", *told, ""] if told else []
 
 
-def targets_table(rows: Sequence[Row]) -> list[str]:
+def targets_table(rows: Sequence[Row], targets: Sequence[Target] = TARGETS) -> list[str]:
     """Every target: wanted, measured, met."""
     lines = ["| what | figure | why | target | measured | met |", "|---|---|---|---|---|---|"]
-    for target in TARGETS:
+    for target in targets:
         value = target.measured(rows)
         told = {True: "yes", False: "**no**", None: "not measured"}[target.met(rows)]
         shown = "" if value is None else f"{value:.3g}"

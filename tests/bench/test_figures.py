@@ -59,6 +59,17 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert any("not measured" in line for line in targets_table([row()]))
 
 
+def test_of_a_part_of_the_scenarios_only_what_was_measured_is_compared() -> None:
+    text = render([row("getmessageinfo", cpu_ms=99.0)], {}, whole=False)
+    assert "not measured" not in text
+    assert "| 99 | **no** |" in text
+
+
+def test_what_failed_is_said_in_the_table() -> None:
+    assert "getmessageinfo: 503 busy" in render([row(failed=1, notes=["getmessageinfo: 503 busy"])], {})
+    assert "## Failures" not in render([row()], {})
+
+
 def test_a_gap_is_shown() -> None:
     slow = row("getmessageinfo", cpu_ms=99.0)
     line = next(line for line in targets_table([slow]) if "| getmessageinfo | cpu_ms | reach | ≤ 0.7 ms" in line)
