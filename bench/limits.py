@@ -199,6 +199,15 @@ def neighbour_rows(world: World) -> list[Row]:
     return rows
 
 
+def best_of_bare(rows: list[Row]) -> dict[int, float]:
+    """Requests a second of the bare handler by number of clients, the best of all times it was measured."""
+    best: dict[int, float] = {}
+    for row in rows:
+        if row.name == BARE:
+            best[row.clients] = max(best.get(row.clients, 0.0), row.per_second)
+    return best
+
+
 def costs(rows: list[Row]) -> Costs:
     """The prices out of the measured limits."""
     by_name = {row.name: row for row in rows if row.name != BARE}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import applications
-from bench.limits import BARE, Costs, costs
+from bench.limits import BARE, Costs, best_of_bare, costs
 from bench.measuring import Row
 from bench.report import document, render, requests_table, targets_table
 from bench.statistics import quantile, slope
@@ -99,6 +99,11 @@ def test_prices_come_from_the_measured_limits() -> None:
     assert found.bare == 0.6
     assert found.signature == 0.4
     assert found.kubernetes == pytest.approx(0.3)
+
+
+def test_requests_are_compared_with_the_best_the_bare_handler_did() -> None:
+    rows = [row(BARE, requests=10, clients=8), row(BARE, requests=30, clients=8), row(BARE, requests=20, clients=1)]
+    assert best_of_bare([*rows, row()]) == {8: 15.0, 1: 10.0}
 
 
 def test_the_table_has_a_cell_for_every_column() -> None:
