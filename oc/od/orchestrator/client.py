@@ -25,6 +25,7 @@ from urllib3.exceptions import (
     NewConnectionError,
     ReadTimeoutError,
 )
+from urllib3.util import parse_url
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
@@ -113,7 +114,10 @@ class KubernetesClient:
     ) -> None:
         self.configuration = configuration
         self.namespace = namespace
-        self._pool = ApiClient(configuration).rest_client.pool_manager
+        manager = ApiClient(configuration).rest_client.pool_manager
+        # There is one server: a manager would look for its pool, and for proxies and redirects, at each call.
+        self._pool = manager.connection_from_url(configuration.host)
+        self._origin = len(parse_url(configuration.host)._replace(path=None, query=None, fragment=None).url)
         self._observer = observer
         self._sleep = sleep
         self.exec_tls = ExecTls(configuration)
@@ -330,9 +334,9 @@ class KubernetesClient:
         if payload is not None:
             headers["Content-Type"] = content_type
         try:
-            response: urllib3.BaseHTTPResponse = self._pool.request(
+            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
                 _METHODS[verb],
-                url,
+                url[self._origin :],
                 body=payload,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
