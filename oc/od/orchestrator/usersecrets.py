@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from oc.errors import ODError
@@ -167,13 +168,16 @@ class SecretStore:
         drafts = manifests.login_secrets(self._settings, login)
         self._write_all(login.identity, drafts)
 
-    def _write_all(self, identity: Identity, drafts: Iterable[SecretDraft]) -> None:
+    def _write_all(self, identity: Identity, drafts: Sequence[SecretDraft]) -> None:
         deadline = Deadline(LOGIN_SECONDS)
-        started = [(draft, self._executor.submit(self.write, identity, draft, deadline)) for draft in drafts]
+        others = [(draft, self._executor.submit(self.write, identity, draft, deadline)) for draft in drafts[1:]]
+        # The first in this thread, which would only wait.
+        first = [(draft, partial(self.write, identity, draft, deadline)) for draft in drafts[:1]]
+        results: list[tuple[SecretDraft, Callable[[], object]]] = [*first, *((one, job.result) for one, job in others)]
         failure: ODError | None = None
-        for draft, future in started:
+        for draft, result in results:
             try:
-                future.result()
+                result()
             except ODError as error:
                 logger.error("secret %s of a login cannot be written: %s", draft.manifest["metadata"]["name"], error)
                 failure = failure or (error if draft.required else None)
