@@ -1,8 +1,8 @@
 """The Job that makes the accounts of MongoDB, run by the real shell against the database of the development stack.
 
-The shell is not part of the suite (a hundred and fifty megabytes): `npm install -g mongosh`, or its directory in PATH.
-The development database is its own primary from the start, so the replica set is not initiated here; that branch is run
-with stand-ins in test_manifests.py.
+The shell is no part of the suite (a hundred and fifty megabytes): `npm install -g mongosh`, or its directory in PATH.
+In continuous integration (CI is set) it is fetched. The development database is its own primary from the start, so the
+replica set is not initiated here; that branch is run with stand-ins in test_manifests.py.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ from .support import Object, named
 ROOT_ACCOUNT = ("root", "r/o:o@t%")
 ACCOUNT = ("pyos", "first:word/of@all")
 DATABASES = ("image", "fail2ban", "loginHistory", "applications", "profiles", "desktop")
+MONGOSH = "2.12.0"
 HOST = "mongodb-od-0.mongodb:27017"
 
 
 class Database:
     """SecantusDB with a root account and nothing else, as a MongoDB is when the Job comes first."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, path: str) -> None:
         from secantus import SecantusDBServer
 
+        self._path = path
         self.server = SecantusDBServer("127.0.0.1", 0, str(storage), replica_set_name="rs0", require_auth=False)
         self.server.start()
         self.address = f"127.0.0.1:{self.server.address[1]}"
@@ -49,7 +51,7 @@ class Database:
         command = [word.replace(HOST, self.address).replace("/scripts", str(scripts)) for word in container["command"]]
         assert command != container["command"]
         environment = {
-            "PATH": os.environ["PATH"], "HOME": str(scripts),
+            "PATH": self._path, "HOME": str(scripts),
             "MONGO_ROOT_USERNAME": ROOT_ACCOUNT[0], "MONGO_ROOT_PASSWORD": root,
             "MONGO_USERS_LIST": f"{ACCOUNT[0]}:readWrite:{password};reader:read:a-word",
             "MONGO_DBS_LIST": ", ".join(DATABASES),
@@ -69,13 +71,28 @@ class Database:
             return True
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    if shutil.which("mongosh") is None or shutil.which("bash") is None:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH with mongosh in it."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed: the Job of deploy/30-mongodb.yaml is not run")
+    if shutil.which("mongosh") is not None:
+        return os.environ["PATH"]
+    if "CI" not in os.environ or shutil.which("npm") is None:
         pytest.skip("mongosh is not installed: the Job of deploy/30-mongodb.yaml is not run (npm install -g mongosh)")
+    directory = tmp_path_factory.mktemp("mongosh")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", f"mongosh@{MONGOSH}"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode:
+        pytest.skip(f"mongosh cannot be fetched, the Job of deploy/30-mongodb.yaml is not run: {done.stderr[-300:]}")
+    return f"{directory / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def database(path: str, tmp_path: Path) -> Iterator[Database]:
     storage = tmp_path / "storage"
     storage.mkdir()
-    found = Database(storage)
+    found = Database(storage, path)
     yield found
     found.server.stop()
 
