@@ -47,6 +47,11 @@ def desktop(orchestrator: Orchestrator, logged_in: Identity) -> Desktop:
     return orchestrator.create_desktop(logged_in, CLIENT, Progress(), Deadline(30))
 
 
+def crowd_of(orchestrator: Orchestrator, label: str) -> set[str]:
+    """Names of the desktops with that label that the cache knows: pods of other tests may come and go."""
+    return {pod.name for pod in orchestrator.cache.of_kind("x11server") if label in pod.labels}
+
+
 @pytest.fixture
 def crowd(orchestrator: Orchestrator, admin: ClusterAdmin, logged_in: Identity, desktop: Desktop) -> Iterator[str]:
     """Several hundred desktops like the user's own; the label that they have in common."""
@@ -56,9 +61,10 @@ def crowd(orchestrator: Orchestrator, admin: ClusterAdmin, logged_in: Identity, 
     order = {"kind": "pods", "namespace": "abcdesktop", "name": desktop.name, "count": MANY}
     replace = {desktop.name: "crowd{n}-" + desktop.name[:40], logged_in.userid: "crowd{n}"}
     admin.devstack("POST", "copies", order | {"replace": replace})
-    assert eventually(lambda: len(orchestrator.cache) > MANY)
+    assert eventually(lambda: len(crowd_of(orchestrator, label)) > MANY)
     yield label
     admin.api("DELETE", f"{PODS}?labelSelector={label}&gracePeriodSeconds=0")
+    assert eventually(lambda: not crowd_of(orchestrator, label))
 
 
 def test_a_users_desktop_is_found_among_hundreds_without_looking_at_the_others(
@@ -96,17 +102,18 @@ def test_without_a_watch_a_list_of_hundreds_comes_in_pages(
     orchestrator: Orchestrator, admin: ClusterAdmin, crowd: str
 ) -> None:
     unstarted = Orchestrator(orchestrator._settings, client=orchestrator.client)
-    names = {one.name for one in orchestrator.list_desktops()}
+    names = crowd_of(orchestrator, crowd)
     with admin.counted() as calls:
-        assert {one.name for one in unstarted.list_desktops()} == names
+        assert {one.name for one in unstarted.list_desktops()} >= names
         assert {pod.name for pod in unstarted.live_desktops()} >= names
-    assert calls == {"list pods": 2 * (-(-len(names) // PAGE_SIZE))}
+    assert set(calls) == {"list pods"}
+    assert calls["list pods"] >= 2 * (-(-len(names) // PAGE_SIZE))
 
 
 def test_a_watch_that_was_forgotten_is_begun_again_in_pages(
     orchestrator: Orchestrator, admin: ClusterAdmin, crowd: str
 ) -> None:
-    names = {one.name for one in orchestrator.list_desktops()}
+    names = crowd_of(orchestrator, crowd)
     with admin.counted() as calls:
         admin.fault(verb="watch", resource="pods", status=410, count=1)
         admin.devstack("DELETE", "watches?resource=pods")
@@ -114,8 +121,8 @@ def test_a_watch_that_was_forgotten_is_begun_again_in_pages(
             lambda: sum(seen["verb"] == "list" for seen in admin.requests_of("pods")) * PAGE_SIZE >= len(names)
         )
         assert eventually(lambda: orchestrator.watch_age is not None and len(orchestrator.cache) >= len(names))
-    assert calls["list pods"] == -(-len(orchestrator.cache) // PAGE_SIZE)
-    assert {one.name for one in orchestrator.list_desktops()} == names
+    assert calls["list pods"] >= -(-len(names) // PAGE_SIZE)
+    assert crowd_of(orchestrator, crowd) == names
 
 
 # -- without an API --------------------------------------------------------------------------------------------------
