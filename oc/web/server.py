@@ -182,9 +182,8 @@ class JsonConnection(HTTPConnection):
         """Serve requests as long as they follow one another closely and no other client wants this thread; whether to
         keep the connection. A connection that is handed back costs a wake-up of two threads at its next request.
         """
-        source = self._timed[0]
         while super().communicate():  # type: ignore[no-untyped-call]  # cheroot has no types there
-            if self.server.requests.qsize or not (self.rfile.has_data() or source.awaits(FOLLOWING_SECONDS)):
+            if self.server.requests.qsize or not self.rfile.has_more(FOLLOWING_SECONDS):
                 return True
         return False
 

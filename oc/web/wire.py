@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,60 +136,80 @@ class Waiting:
 class TimedSocket(socket.SocketIO):
     """The bytes of a connection; reading and writing raise TimeoutError when the time given by ``begin`` is over.
 
-    idle: seconds a client may be silent at most.
+    idle: seconds a client may be silent at most. The kernel watches the time: Python would poll before each call, and
+    give up the interpreter once more for it.
     """
 
     def __init__(self, sock: socket.socket, mode: Any, waiting: Waiting, idle: float) -> None:
         super().__init__(sock, mode)
+        sock.settimeout(None)
         self._socket = sock
+        self._option = socket.SO_RCVTIMEO if "r" in mode else socket.SO_SNDTIMEO
+        self._limit = 0.0
         self._waiting = waiting
         self._idle = idle
         self._began = waiting.clock()
         self._seconds = HEAD_SECONDS
-        self._asleep = False
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self._following: float | None = None
+        self.ended = False
 
     @contextmanager
-    def asleep(self) -> Iterator[None]:
-        """Meanwhile nothing is read from the client."""
-        self._asleep = True
+    def following(self, seconds: float) -> Iterator[None]:
+        """Meanwhile reading waits no longer than ``seconds``, not at all for none, and gives None when nothing came."""
+        self._following = seconds
         try:
             yield
         finally:
-            self._asleep = False
-
-    def awaits(self, seconds: float) -> bool:
-        """Whether the client sends anything, or leaves, within ``seconds``."""
-        return bool(self._poll.poll(seconds * 1000))
+            self._following = None
 
     def begin(self, seconds: float) -> None:
         """From now on everything must be done within ``seconds``."""
         self._began, self._seconds = self._waiting.clock(), seconds
 
     def readinto(self, buffer: Any) -> int | None:
-        """See io.RawIOBase."""
-        if self._asleep:
-            return None
+        """See io.RawIOBase. ended: the client has sent all it will."""
+        if self._following is not None:
+            if not self._following:
+                return None
+            self._set_limit(self._following)
+            count = super().readinto(buffer)
+            self.ended = count == 0
+            return count
         patient = self._waiting.enter()
         try:
-            self._limit(self._seconds if patient else min(self._seconds, HASTY_SECONDS))
-            return super().readinto(buffer)
+            self._set_limit(self._left(self._seconds if patient else min(self._seconds, HASTY_SECONDS)))
+            count = super().readinto(buffer)
         finally:
             self._waiting.leave()
+        return _in_time(count)
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         """See io.RawIOBase."""
-        self._limit(self._seconds)
-        return super().write(data)
+        self._set_limit(self._left(self._seconds))
+        return _in_time(super().write(data))
 
-    def _limit(self, seconds: float) -> None:
+    def _left(self, seconds: float) -> float:
         left = self._began + seconds - self._waiting.clock()
         if left <= 0:
             raise TimeoutError("timed out")
-        seconds = min(left, self._idle)
-        if seconds != self._socket.gettimeout():
-            self._socket.settimeout(seconds)
+        return min(left, self._idle)
+
+    def _set_limit(self, seconds: float) -> None:
+        if seconds != self._limit:
+            self._socket.setsockopt(socket.SOL_SOCKET, self._option, _timeval(seconds))
+            self._limit = seconds
+
+
+def _timeval(seconds: float) -> bytes:
+    """``struct timeval``; at least a microsecond, for nothing means for ever."""
+    whole, rest = divmod(max(1, int(seconds * 1_000_000)), 1_000_000)
+    return struct.pack("@ll", whole, rest)
+
+
+def _in_time(count: int | None) -> int:
+    if count is None:
+        raise TimeoutError("timed out")
+    return count
 
 
 class TimedReader(io.BufferedReader):
@@ -213,8 +233,15 @@ class TimedReader(io.BufferedReader):
 
     def has_data(self) -> bool:
         """Whether something was read from the socket that nobody has taken yet."""
-        with self._source.asleep():
-            return bool(self.peek(1))
+        return self.has_more(0)
+
+    def has_more(self, seconds: float) -> bool:
+        """Whether the client sends anything, or leaves, within ``seconds``."""
+        with self._source.following(seconds):
+            try:
+                return bool(self.peek(1)) or self._source.ended
+            except OSError:
+                return True
 
 
 class TimedWriter:
@@ -228,5 +255,5 @@ class TimedWriter:
         """Send everything. Raises OSError, TimeoutError among them."""
         left = memoryview(data)
         while left:
-            left = left[self._raw.write(left) or 0 :]
+            left = left[self._raw.write(left) :]
         self.bytes_written += len(data)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -371,6 +372,33 @@ def test_a_connection_is_not_used_again_when_its_body_could_not_be_read(
                 received += data
     assert received.startswith(b"HTTP/1.1 400")
     assert received.count(b"HTTP/1.1 ") == 1
+
+
+def test_the_wait_for_a_next_request_ends_with_its_first_byte_and_loses_none(wire: SimpleNamespace) -> None:
+    assert not wire.reader.has_more(0.001)
+    wire.theirs.sendall(b"next")
+    assert wire.reader.has_more(5)
+    assert wire.reader.has_data()
+    wire.raw.begin(HEAD_SECONDS)
+    assert wire.reader.read(4) == b"next"
+    assert not wire.reader.has_data()
+
+
+def test_the_wait_for_a_next_request_ends_when_the_client_leaves(wire: SimpleNamespace) -> None:
+    wire.theirs.close()
+    assert wire.reader.has_more(5)
+    wire.raw.begin(HEAD_SECONDS)
+    assert wire.reader.read(1) == b""
+
+
+def test_a_wait_is_one_call_of_the_kernel(wire: SimpleNamespace) -> None:
+    """With a timeout of Python's each call would be two, and each gives the interpreter to another thread."""
+    assert wire.ours.gettimeout() is None
+    wire.theirs.sendall(b"x")
+    wire.raw.begin(HEAD_SECONDS)
+    assert wire.reader.read(1) == b"x"
+    limit = struct.unpack("@ll", wire.ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16))
+    assert limit == (5, 0)
 
 
 def test_an_answer_nobody_takes_is_given_up(wire: SimpleNamespace) -> None:
