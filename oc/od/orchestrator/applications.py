@@ -30,7 +30,7 @@ from oc.od.orchestrator.manifests.types import (
 )
 from oc.od.orchestrator.notify import notify_user
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import Pod
+from oc.od.orchestrator.podmodel import POD, Pod
 from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.usersecrets import SecretStore
 from oc.od.settings import Settings
@@ -167,7 +167,7 @@ class ApplicationRunner:
         story = self._announce(start, start.live["metadata"]["name"], name)
         try:
             # A strategic merge by name: sent twice, it still adds one container.
-            answer = self._client.patch(
+            pod = self._client.patch(
                 PODS,
                 start.live["metadata"]["name"],
                 manifests.ephemeral_patch(built.manifest),
@@ -175,11 +175,12 @@ class ApplicationRunner:
                 content_type=STRATEGIC_PATCH,
                 repeat=True,
                 deadline=deadline,
+                decoder=POD,
             )
         except KubernetesError as error:
             self._announcer.drop(story)
             raise _refused(error) from error
-        pod = self._cache.feed(answer)
+        self._cache.take(pod)
         status = next((one for one in pod.status.ephemeral_container_statuses if one.name == name), None)
         state, reason = container_state(status)
         shown = "Application" if status is None else reason or state
@@ -243,26 +244,30 @@ class ApplicationRunner:
         lost = False
         while True:
             try:
-                return self._cache.feed(self._client.create(PODS, manifest, deadline=deadline))
+                pod = self._client.create(PODS, manifest, deadline=deadline, decoder=POD)
             except KubernetesError as error:
                 if error.code == 409:
                     return self._own(manifest, deadline) if lost else None
                 if not error.maybe_done or deadline.remaining() < 1:
                     raise _refused(error) from error
                 lost = True
+            else:
+                self._cache.take(pod)
+                return pod
             self._sleep(random.uniform(0.05, 0.2))
 
     def _own(self, manifest: Json, deadline: Deadline) -> Pod | None:
         """After a lost answer: the pod of that name when it is the one that was sent."""
         try:
-            live = self._client.get(PODS, manifest["metadata"]["name"], deadline=deadline)
+            live = self._client.get(PODS, manifest["metadata"]["name"], deadline=deadline, decoder=POD)
         except KubernetesError as error:
             if error.code == 404:
                 return None
             raise
-        if live["metadata"].get("labels") != manifest["metadata"]["labels"]:
+        if live.labels != manifest["metadata"]["labels"]:
             return None
-        return self._cache.feed(live)
+        self._cache.take(live)
+        return live
 
     def _overwrite(self, desktop: Desktop, kind: str, deadline: Deadline) -> Mapping[str, Any]:
         """Variables printed by the configured script in the desktop; none when it fails, which is logged."""

@@ -32,6 +32,7 @@ from oc.od.orchestrator.inspection import LOG_BYTES, ApplicationInspector
 from oc.od.orchestrator.inventory import DesktopInventory
 from oc.od.orchestrator.launch import Launcher, LaunchRequest, utc_now
 from oc.od.orchestrator.listing import ApplicationLister, RunningApplication
+from oc.od.orchestrator.loginsecrets import LoginSecrets
 from oc.od.orchestrator.manifests import labels, selectors
 from oc.od.orchestrator.manifests import secrets as secret_manifests
 from oc.od.orchestrator.masking import masked_pod
@@ -40,7 +41,7 @@ from oc.od.orchestrator.orphans import OrphanSweeper
 from oc.od.orchestrator.owner import owner_in, owner_of
 from oc.od.orchestrator.paging import each_pod
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import DESKTOP, SHARED_SELECTOR, Pod, choose
+from oc.od.orchestrator.podmodel import DESKTOP, POD, SHARED_SELECTOR, Pod, choose
 from oc.od.orchestrator.prefetch import Image, Prefetcher
 from oc.od.orchestrator.readiness import Readiness
 from oc.od.orchestrator.reflector import SILENCE_SECONDS, Reflector
@@ -95,7 +96,8 @@ class Orchestrator:
         self._version_lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._silence = silence
-        self._secrets = SecretStore(settings, self.client, self._executor)
+        self._secrets = SecretStore(settings, self.client)
+        self._login_secrets = LoginSecrets(settings, self.client, self._secrets, self._executor)
         self._claims = DesktopClaims(settings, self.client, self._secrets)
         storage = HomeStorage(settings, self.client)
         self._starter = PodStarter(self.client, self.cache, self.events, self._pods, patience=patience)
@@ -168,7 +170,7 @@ class Orchestrator:
 
     def write_login_secrets(self, login: Login) -> None:
         """Write the secrets of a login. Raises ODError when one is missing then without which no desktop starts."""
-        self._secrets.write_login(login)
+        self._login_secrets.write(login)
 
     def secret_types(self, identity: Identity) -> list[str]:
         """Types of the user's secrets that hold something, ``abcdesktop/ldif`` and the like."""
@@ -251,13 +253,14 @@ class Orchestrator:
         now = utc_now()
         body = {"metadata": {"uid": desktop.uid, "annotations": {LAST_LOGIN: now}}}
         try:
-            pod = self.cache.feed(self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline))
+            pod = self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline, decoder=POD)
         except KubernetesError as error:
             if error.code in (404, 409, 422):
                 if error.code == 404:
                     self.cache.forget(desktop.name, desktop.uid)
                 raise LaunchFailedError("your desktop is gone", doing=f"resuming {desktop.name}") from error
             raise
+        self.cache.take(pod)
         if not selectors.is_users(self._settings, identity, pod.labels) or not pod.usable:
             raise LaunchFailedError("your desktop is gone", doing=f"resuming {desktop.name}")
         if pod.node_lost:
@@ -267,7 +270,7 @@ class Orchestrator:
     def annotate_desktop(self, desktop: Desktop, annotations: Mapping[str, str], deadline: Deadline) -> None:
         """Add annotations to that very pod. Raises KubernetesError."""
         body = {"metadata": {"uid": desktop.uid, "annotations": dict(annotations)}}
-        self.cache.feed(self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline))
+        self.cache.take(self.client.patch(PODS, desktop.name, body, repeat=True, deadline=deadline, decoder=POD))
 
     def wait_ready(self, desktop: Desktop, progress: Progress, deadline: Deadline) -> bool:
         """Wait for the services of the desktop; False when some did not answer in time.

@@ -22,7 +22,7 @@ from oc.od.orchestrator.manifests.desktop import desktop_pod
 from oc.od.orchestrator.manifests.types import Draw, HomeVolume
 from oc.od.orchestrator.masking import masked_pod
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import POD_LIST, Pod, choose, pod_from
+from oc.od.orchestrator.podmodel import POD, POD_LIST, Pod, choose
 from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.starting import PodStarter, PodVanishedError, Progress, StartWatch
 from oc.od.orchestrator.storage import HomeStorage
@@ -233,7 +233,7 @@ class Launcher:
         name = manifest["metadata"]["name"]
         while True:
             try:
-                return self._cache.feed(self._client.create(PODS, manifest, deadline=request.deadline)), True
+                pod = self._client.create(PODS, manifest, deadline=request.deadline, decoder=POD)
             except KubernetesError as error:
                 if error.code != 409 and not error.maybe_done:
                     raise LaunchFailedError(
@@ -241,8 +241,11 @@ class Launcher:
                         doing=f"creating pod {name}",
                     ) from error
                 last = error
+            else:
+                self._cache.take(pod)
+                return pod, True
             try:
-                pod = pod_from(self._client.get(PODS, name, deadline=request.deadline))
+                pod = self._client.get(PODS, name, deadline=request.deadline, decoder=POD)
             except KubernetesError as error:
                 if error.code != 404:
                     raise

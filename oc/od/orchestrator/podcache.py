@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.podmodel import POD, Pod, pack, pod_from, unpack, version_number
+from oc.od.orchestrator.podmodel import POD, Pod, pack, unpack, version_number
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class Subscription:
 class PodCache:
     """Pods by name, by user and by type. Thread-safe; the pods handed out must not be changed.
 
-    Filled by a Reflector (it is its Handler) and by what this process itself writes (``feed``), so that a writer
+    Filled by a Reflector (it is its Handler) and by what this process itself writes (``take``), so that a writer
     reads its own writes. Listeners are called outside the lock with (ADDED|MODIFIED|DELETED, pod), once a change.
     """
 
@@ -152,14 +151,8 @@ class PodCache:
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def feed(self, manifest: dict[str, Any]) -> Pod:
-        """Take an answer of the API to this process in, unless the watch knows better already."""
-        pod = pod_from(manifest)
-        self.take(pod)
-        return pod
-
     def take(self, pod: Pod) -> None:
-        """As ``feed``, of a pod already decoded."""
+        """Take an answer of the API to this process in, unless the watch knows better already."""
         self._put(pod, watched=False)
 
     def forget(self, name: str, uid: str) -> None:

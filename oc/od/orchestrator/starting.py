@@ -13,7 +13,7 @@ from oc.od.orchestrator.client import KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.podcache import PodCache, Subscription
-from oc.od.orchestrator.podmodel import Pod, PodEvent
+from oc.od.orchestrator.podmodel import POD, Pod, PodEvent
 from oc.od.orchestrator.reflector import Reflector
 from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.startrules import ended, stuck_containers, why_not_yet
@@ -141,13 +141,14 @@ class PodStarter:
         """Nothing was heard for long: ask once, and wake the watch up when the answer is news."""
         known = self._cache.get(name)
         try:
-            pod = self._cache.feed(self._client.get(PODS, name))
+            pod = self._client.get(PODS, name, decoder=POD)
         except KubernetesError as error:
             if error.code == 404:
                 self._cache.forget(name, uid)
             else:
                 logger.warning("pod %s cannot be read: %s", name, error)
             return
+        self._cache.take(pod)
         if known is None or pod.version > known.version:
             logger.warning("the watch of pods is stale: connecting it again")
             self._reflector.reconnect()

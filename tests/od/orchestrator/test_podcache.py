@@ -59,7 +59,7 @@ def test_a_listed_pod_is_found_by_name_by_user_and_by_type(cache: PodCache) -> N
 
 def test_an_older_version_never_replaces_a_newer_one(cache: PodCache) -> None:
     cache.apply("MODIFIED", raw(pod(version=12, phase="Running")))
-    cache.feed(pod(version=11, phase="Pending"))
+    cache.take(pod_from(pod(version=11, phase="Pending")))
     cache.apply("MODIFIED", raw(pod(version=11, phase="Pending")))
     found = cache.get("fry-00001")
     assert found is not None
@@ -70,7 +70,7 @@ def test_what_this_process_wrote_is_there_before_the_watch_says_so(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
     relist(cache, 5)
-    cache.feed(pod(version=10))
+    cache.take(pod_from(pod(version=10)))
     assert cache.get("fry-00001") is not None
     cache.apply("ADDED", raw(pod(version=10)))
     assert heard == [("ADDED", "fry-00001", "Pending")]
@@ -81,8 +81,8 @@ def test_a_pod_the_watch_has_already_seen_die_is_not_brought_back_by_a_late_answ
 ) -> None:
     cache.apply("ADDED", raw(pod(version=10)))
     cache.apply("DELETED", raw(pod(version=12)))
-    cache.feed(pod(version=10))
-    cache.feed(pod(version=13))
+    cache.take(pod_from(pod(version=10)))
+    cache.take(pod_from(pod(version=13)))
     assert cache.get("fry-00001") is None
     assert cache.was_deleted("u1")
     assert [change for change, _, _ in heard] == ["ADDED", "DELETED"]
@@ -90,7 +90,7 @@ def test_a_pod_the_watch_has_already_seen_die_is_not_brought_back_by_a_late_answ
 
 def test_a_late_answer_about_a_pod_that_came_and_went_unseen_is_ignored(cache: PodCache) -> None:
     relist(cache, 50)
-    cache.feed(pod(version=40))
+    cache.take(pod_from(pod(version=40)))
     assert cache.get("fry-00001") is None
 
 
@@ -98,7 +98,7 @@ def test_a_pod_made_again_under_the_same_name_replaces_the_old_one(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
     cache.apply("ADDED", raw(pod(version=10)))
-    cache.feed(pod(version=20, uid="u2"))
+    cache.take(pod_from(pod(version=20, uid="u2")))
     found = cache.get("fry-00001")
     assert found is not None
     assert found.uid == "u2"
@@ -112,7 +112,7 @@ def test_a_new_list_drops_what_is_gone_but_keeps_what_was_written_after_it(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
     cache.apply("ADDED", raw(pod("fry-00001", 10, "u1")))
-    cache.feed(pod("fry-00002", 40, "u2"))
+    cache.take(pod_from(pod("fry-00002", 40, "u2")))
     relist(cache, 30)
     assert cache.get("fry-00001") is None
     assert cache.get("fry-00002") is not None
@@ -233,7 +233,7 @@ def test_a_late_answer_does_not_bring_back_a_pod_whose_deletion_is_forgotten() -
     cache.apply("DELETED", raw(pod(version=12)))
     clock.now = REMEMBERED_SECONDS + 1
     cache.forget_old_deletions()
-    cache.feed(pod(version=11, phase="Running"))
+    cache.take(pod_from(pod(version=11, phase="Running")))
     assert cache.get("fry-00001") is None
 
 

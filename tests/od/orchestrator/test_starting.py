@@ -11,7 +11,7 @@ from oc.model.deadline import Deadline
 from oc.od.orchestrator.errors import LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import Pod
+from oc.od.orchestrator.podmodel import Pod, pod_from
 from oc.od.orchestrator.starting import Patience, PodStarter, PodVanishedError
 from oc.od.orchestrator.startrules import RULES, Verdict, Where
 
@@ -123,21 +123,21 @@ def wait(
 
 def test_a_running_pod_with_an_address_is_ready() -> None:
     cache, progress = PodCache(), Progress()
-    cache.feed(manifest("Running", podIP="10.0.0.1"))
+    cache.take(pod_from(manifest("Running", podIP="10.0.0.1")))
     assert wait(cache, EventFeed(), progress).status.pod_ip == "10.0.0.1"
     assert progress.texts == ["b.Pulling image x", "b.Pod fry-1 is Running"]
 
 
 def test_of_events_that_come_at_once_the_last_one_is_told() -> None:
     cache, progress = PodCache(), Progress()
-    cache.feed(manifest("Running", podIP="10.0.0.1"))
+    cache.take(pod_from(manifest("Running", podIP="10.0.0.1")))
     wait(cache, EventFeed(), progress, said=("Pulling image x", "Pulled image x", ""))
     assert progress.texts == ["b.Pulled image x", "b.Pod fry-1 is Running"]
 
 
 def test_a_running_pod_without_address_is_waited_for() -> None:
     cache = PodCache()
-    cache.feed(manifest("Running"))
+    cache.take(pod_from(manifest("Running")))
     with pytest.raises(LaunchFailedError, match="in time"):
         wait(cache, EventFeed(), Progress(), 0.05)
 
@@ -145,14 +145,14 @@ def test_a_running_pod_without_address_is_waited_for() -> None:
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_has_ended_says_why(phase: str) -> None:
     cache = PodCache()
-    cache.feed(manifest(phase, reason="Evicted", message="The node was low on resource: memory."))
+    cache.take(pod_from(manifest(phase, reason="Evicted", message="The node was low on resource: memory.")))
     with pytest.raises(LaunchFailedError, match="failed, its node had to make room: Evicted The node was low"):
         wait(cache, EventFeed(), Progress())
 
 
 def test_a_hopeless_container_ends_the_wait() -> None:
     cache = PodCache()
-    cache.feed(manifest(containerStatuses=[waiting("ImagePullBackOff", message="Back-off pulling image")]))
+    cache.take(pod_from(manifest(containerStatuses=[waiting("ImagePullBackOff", message="Back-off pulling image")])))
     with pytest.raises(
         LaunchFailedError, match=r"cannot start: an image cannot be pulled \(ImagePullBackOff\): Back-off"
     ):
@@ -161,7 +161,7 @@ def test_a_hopeless_container_ends_the_wait() -> None:
 
 def test_a_pod_that_is_gone_or_another_has_vanished() -> None:
     cache = PodCache()
-    cache.feed(manifest("Running", podIP="10.0.0.1", uid="u2"))
+    cache.take(pod_from(manifest("Running", podIP="10.0.0.1", uid="u2")))
     with pytest.raises(PodVanishedError):
         wait(cache, EventFeed(), Progress(), uid="u1")
     cache.forget("fry-1", "u2")
