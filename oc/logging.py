@@ -1,7 +1,7 @@
 """Log records that say who, from where, and on which node (services.md 10).
 
-Configuration files name classes of this module by path, ``oc.logging.OdContextFilter`` above all, so the module
-imports nothing of the product and its classes keep their names and arguments.
+Configuration files name classes of this module by path, ``oc.logging.OdContextFilter`` above all, so its classes keep
+their names and arguments, and it imports nothing of the product but what writes the lines.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any
+
+from oc.logwriting import LineHandler, with_line_handlers
 
 BOOTSTRAP_FORMAT = "%(asctime)s [%(levelname)-7s] %(name)s.%(funcName)s: %(message)s"
 FALLBACK_FORMAT = (
@@ -107,7 +109,7 @@ def _escape(record: logging.LogRecord) -> None:
 
 def bootstrap_logging() -> None:
     """Records of the product go to stderr until the configuration is applied."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr)
     handler.set_name(_BOOTSTRAP_NAME)
     handler.setFormatter(logging.Formatter(BOOTSTRAP_FORMAT))
     root = logging.getLogger()
@@ -125,7 +127,7 @@ def configure_logging(document: Mapping[str, Any] | None) -> bool:
         _console()
         return False
     try:
-        logging.config.dictConfig({"disable_existing_loggers": False, **document})
+        logging.config.dictConfig({"disable_existing_loggers": False, **with_line_handlers(document)})
     except (ValueError, TypeError, AttributeError, ImportError, KeyError, OSError) as error:
         _console()
         logger.critical("the logging configuration cannot be applied, logging to the console: %s", _reason(error))
@@ -150,7 +152,7 @@ def _console() -> None:
     for handler in list(root.handlers):
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             root.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr)
     handler.addFilter(OdContextFilter())
     handler.setFormatter(logging.Formatter(FALLBACK_FORMAT, DATE_FORMAT))
     handler.set_name(_BOOTSTRAP_NAME)
