@@ -280,6 +280,7 @@ class AuthService:
             claims=claims,
             protocol=account.protocol,
             display=account.display or served.displayname,
+            new_user=account.new_user,
         )
 
     def _labels(

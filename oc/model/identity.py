@@ -51,7 +51,8 @@ class Login:
 
     attributes: what the provider returned about the user (JSON-like values; bytes allowed), without passwords.
     claims: secret kind -> its data (``localaccount``, ``kerberos``, ``ntlm``, ``citrix``; spec auth.md 4.5).
-    display: provider name shown in the success message.
+    display: provider name shown in the success message. new_user: the user id was made up for this login, so that
+    nothing can be there of an earlier one.
     """
 
     identity: Identity
@@ -60,6 +61,7 @@ class Login:
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     protocol: Mapping[str, bool] | str | None = None
     display: str = ""
+    new_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class Account:
     claims: more secrets by kind (``kerberos``, ``ntlm`` ...). display: provider name for the success message.
     member_of: asks the directory about one group; usable until the attempt is closed.
     views: set when several providers know the user, the one whose user it is first.
+    new_user: the user id was made up for this login.
     """
 
     userid: str
@@ -117,6 +118,7 @@ class Account:
     display: str = ""
     member_of: Callable[[str], bool] | None = field(default=None, repr=False)
     views: tuple[View, ...] = field(default=(), repr=False)
+    new_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)

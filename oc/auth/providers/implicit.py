@@ -59,7 +59,7 @@ class AnonymousProvider(Provider):
     @contextmanager
     def open(self, attempt: Attempt) -> Iterator[Account]:
         if attempt.asserted is None:
-            yield Account(userid=str(uuid.uuid4()), name=self.username, posix=self.posix)
+            yield Account(userid=str(uuid.uuid4()), name=self.username, posix=self.posix, new_user=True)
             return
         check_asserted(attempt.asserted)
         yield Account(userid=attempt.asserted, name=attempt.asserted, posix=self._account(attempt.asserted))

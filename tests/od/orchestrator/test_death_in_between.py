@@ -96,7 +96,7 @@ def test_a_removal_that_died_is_completed_by_the_next(
     assert eventually(lambda: not admin.pods(logged_in.userid))
 
 
-@pytest.mark.parametrize("calls", range(3))
+@pytest.mark.parametrize("calls", range(4))
 def test_a_login_that_died_is_completed_by_the_next(
     orchestrator: Orchestrator,
     configuration: Configuration,

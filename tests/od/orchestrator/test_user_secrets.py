@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from oc.errors import ODError
+from oc.model.deadline import Deadline
 from oc.model.identity import Identity, Login
 from oc.od.orchestrator import KubernetesError, Orchestrator
+from oc.od.orchestrator.resources import Resource
 
 from .conftest import login_of
-from .support import SECRETS, ClusterAdmin, settings_with
+from .support import CLIENT, SECRETS, ClusterAdmin, Progress, settings_with
 
 
 def data(secret: dict[str, Any]) -> dict[str, str]:
@@ -24,6 +26,23 @@ def data(secret: dict[str, Any]) -> dict[str, str]:
 
 def by_type(admin: ClusterAdmin, identity: Identity) -> dict[str, dict[str, Any]]:
     return {secret["type"].rpartition("/")[2]: secret for secret in admin.secrets(identity.userid)}
+
+
+def uids(secrets: Iterable[dict[str, Any]]) -> set[str]:
+    return {secret["metadata"]["uid"] for secret in secrets}
+
+
+def copy_secrets(admin: ClusterAdmin, identity: Identity, written: str, **changes: str) -> None:
+    """A second secret for each purpose, written at that time."""
+    changed = {key: base64.b64encode(value.encode()).decode() for key, value in changes.items()}
+    for secret in admin.secrets(identity.userid):
+        metadata = {
+            "name": f"{secret['metadata']['name']}-copy",
+            "labels": secret["metadata"]["labels"],
+            "annotations": {"abcdesktop/written": written},
+        }
+        data = secret["data"] | (changed if secret["metadata"]["labels"]["access_type"] == "ldif" else {})
+        admin.api("POST", SECRETS, {"metadata": metadata, "type": secret["type"], "data": data})
 
 
 def test_a_login_writes_its_secrets_and_they_can_be_read_back(
@@ -50,10 +69,37 @@ def test_who_never_logged_in_has_no_secrets(orchestrator: Orchestrator, make_ide
     assert orchestrator.ldif(identity) == {}
 
 
-def test_a_first_login_costs_one_call_a_secret(orchestrator: Orchestrator, login: Login, admin: ClusterAdmin) -> None:
+def test_a_login_of_a_new_user_costs_one_call_a_secret(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(replace(login, new_user=True))
+    assert calls == {"create secrets": 3}
+
+
+def test_a_login_costs_a_list_and_one_call_a_secret(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
     with admin.counted() as calls:
         orchestrator.write_login_secrets(login)
-    assert calls == {"create secrets": 3}
+    assert calls == {"list secrets": 1, "create secrets": 3}
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(login)
+    assert calls == {"list secrets": 1, "patch secrets": 3}
+
+
+def test_a_user_id_of_two_providers_costs_more_only_once(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    orchestrator.write_login_secrets(login)
+    other = replace(login, identity=replace(login.identity, provider="other"))
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(other)
+    assert calls == {"list secrets": 1, "create secrets": 6, "get secrets": 3}
+    for one in (login, other):
+        with admin.counted() as calls:
+            orchestrator.write_login_secrets(one)
+        assert calls == {"list secrets": 1, "patch secrets": 3}
 
 
 def test_a_second_login_replaces_data_and_drops_what_is_gone(
@@ -100,18 +146,110 @@ def test_the_same_userid_of_another_provider_gets_secrets_of_its_own(
     assert len(admin.secrets(login.identity.userid)) == 2 * len(before)
 
 
-def test_the_last_login_counts_when_the_usual_name_became_free_after_an_earlier_one(
+def test_a_user_keeps_the_secrets_when_the_usual_names_become_free(
     orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
 ) -> None:
     orchestrator.write_login_secrets(login)
     other = replace(login, identity=replace(login.identity, provider="other"), attributes={"mail": "old@example.org"})
     orchestrator.write_login_secrets(other)
     orchestrator.remove_desktop(login.identity)
-    orchestrator.write_login_secrets(replace(other, attributes={"mail": "new@example.org"}))
+    before = admin.secrets(login.identity.userid)
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(replace(other, attributes={"mail": "new@example.org"}))
+    assert calls == {"list secrets": 1, "patch secrets": 3}
+    assert uids(admin.secrets(login.identity.userid)) == uids(before)
     assert orchestrator.ldif(other.identity)["mail"] == "new@example.org"
-    assert orchestrator.secret_types(other.identity).count("abcdesktop/localaccount") == 1
     orchestrator.remove_desktop(other.identity)
     assert admin.secrets(login.identity.userid) == []
+
+
+def test_of_two_secrets_for_one_purpose_the_last_logins_is_read_and_the_next_login_leaves_one(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    """Two first logins at once leave two when the usual name, another provider's until then, is freed in between."""
+    orchestrator.write_login_secrets(login)
+    first = by_type(admin, login.identity)
+    copy_secrets(admin, login.identity, "2001-01-01T00:00:00+00:00", mail="old@example.org")
+    assert orchestrator.ldif(login.identity)["mail"] == "fry@example.org"
+    assert orchestrator.secret_types(login.identity).count("abcdesktop/localaccount") == 1
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(login)
+    assert calls == {"list secrets": 1, "patch secrets": 3, "delete secrets": 3}
+    assert uids(admin.secrets(login.identity.userid)) == uids(first.values())
+
+    copy_secrets(admin, login.identity, "2999-01-01T00:00:00+00:00", mail="later@example.org")
+    assert orchestrator.ldif(login.identity)["mail"] == "later@example.org"
+    orchestrator.write_login_secrets(replace(login, attributes={"mail": "new@example.org"}))
+    assert uids(admin.secrets(login.identity.userid)).isdisjoint(uids(first.values()))
+    assert orchestrator.ldif(login.identity)["mail"] == "new@example.org"
+
+
+def test_a_second_secret_that_cannot_be_removed_does_not_fail_a_login(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    orchestrator.write_login_secrets(login)
+    copy_secrets(admin, login.identity, "2001-01-01T00:00:00+00:00")
+    admin.fault(verb="delete", resource="secrets", status=403)
+    orchestrator.write_login_secrets(login)
+    desktop = orchestrator.create_desktop(login.identity, CLIENT, Progress(), Deadline(30))
+    assert desktop.is_reachable
+
+
+def test_a_secret_written_since_it_was_read_is_not_removed_as_a_second_one(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login at the same time, of a replica whose clock is late, took that one for the last."""
+    orchestrator.write_login_secrets(login)
+    copy_secrets(admin, login.identity, "2001-01-01T00:00:00+00:00")
+    patch = orchestrator.client.patch
+
+    def patch_after_another(resource: Resource, name: str, *arguments: Any, **options: Any) -> Any:
+        body = {"metadata": {"annotations": {"somebody": "else"}}}
+        admin.api("PATCH", f"{SECRETS}/{name}-copy", body, "application/merge-patch+json")
+        return patch(resource, name, *arguments, **options)
+
+    monkeypatch.setattr(orchestrator.client, "patch", patch_after_another)
+    orchestrator.write_login_secrets(login)
+    assert len(admin.secrets(login.identity.userid)) == 6
+
+
+def test_a_secret_that_is_removed_after_the_list_is_made_anew(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A logout in another browser."""
+    orchestrator.write_login_secrets(login)
+    items = orchestrator.client.items
+
+    def items_before_a_logout(*arguments: Any, **options: Any) -> Any:
+        found = items(*arguments, **options)
+        monkeypatch.setattr(orchestrator.client, "items", items)
+        orchestrator.remove_desktop(login.identity)
+        return found
+
+    monkeypatch.setattr(orchestrator.client, "items", items_before_a_logout)
+    orchestrator.write_login_secrets(login)
+    assert len(admin.secrets(login.identity.userid)) == 3
+
+
+def test_shares_of_two_labels_at_one_place_have_a_secret_each(
+    make_orchestrator: Callable[..., Orchestrator], login: Login, admin: ClusterAdmin
+) -> None:
+    """A user who had one label at one login and the other at the next must find the share of the other one."""
+    place = {"type": "cifs", "name": "projects", "unc": "//nas/projects"}
+    rules = {label: {**place, "volumename": label} for label in ("red", "blue")}
+    orchestrator = make_orchestrator(
+        settings_with(image="example/idle:1", desktop__policies={"rules": {"volumes": rules}})
+    )
+    claims = {**login.claims, "driver": {"username": "fry", "password": "secret"}}
+    for label in ("red", "blue"):
+        identity = replace(login.identity, labels={label: "true"})
+        orchestrator.write_login_secrets(replace(login, identity=identity, claims=claims))
+    desktop = orchestrator.create_desktop(identity, CLIENT, Progress(), Deadline(30))
+    (pod,) = admin.pods(identity.userid)
+    assert pod["metadata"]["name"] == desktop.name
+    assert [one["flexVolume"]["options"]["networkPath"] for one in pod["spec"]["volumes"] if "flexVolume" in one] == [
+        "//nas/projects"
+    ]
 
 
 def test_an_unlabelled_secret_of_that_name_is_left_alone(
@@ -127,6 +265,18 @@ def test_an_unlabelled_secret_of_that_name_is_left_alone(
 def test_two_logins_at_once_both_succeed(
     orchestrator: Orchestrator, make_orchestrator: Callable[..., Orchestrator], login: Login, admin: ClusterAdmin
 ) -> None:
+    replicas = [orchestrator, make_orchestrator()] * 4
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(replica.write_login_secrets, login) for replica in replicas]:
+            future.result(30)
+    assert len(admin.secrets(login.identity.userid)) == 3
+
+
+def test_logins_at_once_leave_one_secret_of_two_for_each_purpose(
+    orchestrator: Orchestrator, make_orchestrator: Callable[..., Orchestrator], login: Login, admin: ClusterAdmin
+) -> None:
+    orchestrator.write_login_secrets(login)
+    copy_secrets(admin, login.identity, "2001-01-01T00:00:00+00:00")
     replicas = [orchestrator, make_orchestrator()] * 4
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(replica.write_login_secrets, login) for replica in replicas]:
@@ -163,6 +313,26 @@ def test_a_lost_answer_does_not_fail_a_login(
     admin.fault(verb="create", resource="secrets", drop=True, after=after, count=2)
     orchestrator.write_login_secrets(login)
     assert len(admin.secrets(login.identity.userid)) == 3
+
+
+def test_a_list_that_fails_once_is_asked_for_again(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    orchestrator.write_login_secrets(login)
+    admin.fault(verb="list", resource="secrets", status=500, count=1)
+    with admin.counted() as calls:
+        orchestrator.write_login_secrets(login)
+    assert calls == {"list secrets": 2, "patch secrets": 3}
+
+
+def test_a_login_whose_list_is_refused_fails_and_writes_nothing(
+    orchestrator: Orchestrator, login: Login, admin: ClusterAdmin
+) -> None:
+    admin.fault(verb="list", resource="secrets", user="*pyos*", status=403)
+    with pytest.raises(KubernetesError):
+        orchestrator.write_login_secrets(login)
+    admin.no_faults()
+    assert admin.secrets(login.identity.userid) == []
 
 
 def test_authentication_secrets_are_written_for_what_the_login_brings(
