@@ -217,12 +217,15 @@ class TestADeadServer:
         assert client.available
         client.close()
 
-    def test_a_frozen_server_does_not_hold_anybody_longer_than_the_timeout(self, own_memcached: Memcached) -> None:
+    def test_a_frozen_server_does_not_hold_anybody_longer_than_the_timeout(
+        self, own_memcached: Memcached, caplog: pytest.LogCaptureFixture
+    ) -> None:
         client = MemcachedCache("127.0.0.1", own_memcached.start().port, timeout=0.1)
         client.set("k", "v", 60)
         with own_memcached.frozen():
             assert client.get("k") is None
             assert not client.available
+        assert "is away (timed out)" in caplog.text
         client.close()
 
 
