@@ -8,7 +8,7 @@ from functools import partial
 
 from bench import boot, catalogue, desktops, directory, many, short
 from bench.launching import BAD_API_SERVER, LATE_SERVICES, launches
-from bench.limits import neighbour_rows, signature_row
+from bench.limits import bare_handler, neighbour_rows, signature_row
 from bench.measuring import Row
 from bench.users import active_users
 from bench.vanishing import vanishing
@@ -70,11 +70,11 @@ def measured(name: str, scenario: Callable[[], list[Row]], say: Say) -> list[Row
 def _requests(chosen: Sequence[str], options: Options, say: Say) -> list[Row]:
     """The scenarios of single requests: one stack for all, the prices of neighbours first."""
     del options
-    with World() as world:
+    with World() as world, bare_handler() as bare:
         assert world.stack.keys
         rows = [signature_row(world.stack.keys.user_signing.private), *neighbour_rows(world)]
         say("measured the limits")
-        users = short.Users(world)
+        users = short.Users(world, bare)
         for name in chosen:
             rows += measured(name, partial(_REQUESTS[name], world, users), say)
     return rows

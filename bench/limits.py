@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,9 @@ from oc.web.server import ApiServer
 
 CLIENTS = (1, 8, 32)
 BARE = "limit: bare CherryPy"
+ROUNDS = 3
 _SHORT_THREADS = 10
-_WARM_SECONDS, _SECONDS = 0.3, 2.0
+_WARM_SECONDS, _SECONDS, _BARE_SECONDS = 0.3, 2.0, 1.0
 
 _BARE = """
 import sys, cherrypy
@@ -67,9 +69,42 @@ class Costs:
         )
 
 
+@dataclass(frozen=True)
+class Bare:
+    """The bare handler at work."""
+
+    port: int
+    pid: int
+
+    def row(self, clients: int, seconds: float = _SECONDS) -> Row:
+        """It under POST of ``{}``."""
+        with Engine([self.port]) as engine:
+            asks = [Ask("ok", encode("POST", "ok"))] * clients
+            return closed_loop(engine, Watcher([Process(self.pid)]), BARE, asks, seconds=seconds)
+
+    def beside(self, measure: Callable[[], Row]) -> Row:
+        """The best of ROUNDS measurements. ``of_bare``: the median of their shares of what the bare handler did with
+        as many clients just after each; the machine is shared, and a minute later another one.
+        """
+        rows, shares = [], []
+        for _ in range(ROUNDS):
+            rows.append(row := measure())
+            shares.append(row.per_second / self.row(row.clients, _BARE_SECONDS).per_second)
+        best = best_of(rows)
+        best.of_bare = statistics.median(shares)
+        return best
+
+
+def best_of(rows: Sequence[Row]) -> Row:
+    """The row of most requests a second, with the failures of all."""
+    best = max(rows, key=lambda row: row.per_second)
+    best.failed, best.notes = sum(row.failed for row in rows), [note for row in rows for note in row.notes]
+    return best
+
+
 @contextmanager
-def bare_handler() -> Iterator[tuple[int, int]]:
-    """A CherryPy process whose only handler answers ``OK``, threads and kept connections as pyos: ``(port, pid)``."""
+def bare_handler() -> Iterator[Bare]:
+    """A CherryPy process whose only handler answers ``OK``, with threads and kept connections as pyos."""
     port = free_port()
     threads = pool_size(_SHORT_THREADS, default_lanes(_SHORT_THREADS))
     process = subprocess.Popen(
@@ -80,7 +115,7 @@ def bare_handler() -> Iterator[tuple[int, int]]:
     )
     try:
         _await(f"http://127.0.0.1:{port}/API/ok")
-        yield port, process.pid
+        yield Bare(port, process.pid)
     finally:
         process.terminate()
         process.wait(10)
@@ -121,15 +156,12 @@ def closed_loop(engine: Engine, watcher: Watcher, name: str, asks: list[Ask], *,
 
 
 def bare_rows() -> list[Row]:
-    """The bare handler under POST of ``{}`` with 1, 8 and 32 clients."""
-    with bare_handler() as (port, pid):
-        rows = []
-        for count in CLIENTS:
-            with Engine([port]) as engine:
-                asks = [Ask("ok", encode("POST", "ok"))] * count
-                rows.append(closed_loop(engine, Watcher([Process(pid)]), BARE, asks))
-                rows[-1].of_bare = 1.0
-        return rows
+    """The bare handler with 1, 8 and 32 clients."""
+    with bare_handler() as bare:
+        rows = [bare.row(count) for count in CLIENTS]
+    for row in rows:
+        row.of_bare = 1.0
+    return rows
 
 
 def _timed(name: str, action: Callable[[], object], rounds: int) -> Row:

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from bench.limits import ROUNDS
 from bench.measuring import Row
 from bench.targets import TARGETS, Target
 
@@ -59,7 +60,9 @@ def render(rows: Sequence[Row], facts: Mapping[str, object], *, whole: bool = Tr
             "# Measurements",
             "",
             "Written by `make bench ARGS=--write`. Machines differ: compare within one run, with the limits measured",
-            "in it. *of bare*: throughput as a share of a bare CherryPy handler's under the same load. *limit*: the",
+            "in it. *of bare*: throughput as a share of a bare CherryPy handler's under the same load, for requests that",
+            f"can be repeated the median of {ROUNDS} rounds with the bare handler in turn; the rest of a row is its best",
+            "round. *limit*: the",
             "processor time of a bare handler, of the signatures in the answer and of the raw round trips made. Counts",
             "of Kubernetes, MongoDB and memcached are calls a request; *exec* are a launch's readiness checks.",
             "*client CPU*: of the load generator, on the same cores.",

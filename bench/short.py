@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.applications import SHIPPED, documents
-from bench.limits import CLIENTS, closed_loop
+from bench.limits import CLIENTS, Bare, closed_loop
 from bench.load import Ask
 from bench.measuring import Row
 from bench.world import LOGIN, Client, World
@@ -41,8 +42,10 @@ ROUTES = {
 class Users:
     """Logged in once for all rows: as many as the most clients, each with a desktop; tokens are renewed in time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, bare: Bare) -> None:
+        """bare: what rows are compared with."""
         self._world = world
+        self.bare = bare
         self._made: list[Client] = []
         self._renewed = time.monotonic()
 
@@ -56,14 +59,19 @@ class Users:
         return self._made[:count]
 
 
+def repeated(world: World, name: str, asks: list[Ask]) -> Row:
+    """The row of clients that repeat what they ask."""
+    with world.engine() as engine:
+        return closed_loop(engine, world.watcher(), name, asks)
+
+
 def route(world: World, users: Users, wanted: Route) -> list[Row]:
     """The rows of one route."""
     rows = []
     for count in CLIENTS:
         callers = users.first(count) if wanted.desktop else [Client(world.ports[0])] * count
         asks = [Ask(wanted.name, caller.request(wanted.path, wanted.body)) for caller in callers]
-        with world.engine() as engine:
-            rows.append(closed_loop(engine, world.watcher(), wanted.name, asks))
+        rows.append(users.bare.beside(partial(repeated, world, wanted.name, asks)))
         rows[-1].facts["signatures"] = wanted.signatures
     return rows
 
@@ -87,8 +95,7 @@ def login_anonymous(world: World, users: Users) -> list[Row]:
     rows = []
     for count in CLIENTS:
         asks = [Ask("auth anonymous", Client(world.ports[0]).request("auth/auth", LOGIN))] * count
-        with world.engine() as engine:
-            rows.append(closed_loop(engine, world.watcher(), "auth anonymous", asks))
+        rows.append(users.bare.beside(partial(repeated, world, "auth anonymous", asks)))
         rows[-1].facts["signatures"] = 1
     return rows
 

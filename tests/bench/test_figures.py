@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import applications
-from bench.limits import BARE, Costs, best_of_bare, costs
+from bench.limits import BARE, Bare, Costs, best_of, best_of_bare, costs
 from bench.measuring import Row
 from bench.report import document, render, requests_table, targets_table
 from bench.statistics import quantile, slope
@@ -26,6 +26,27 @@ def row(name: str = "whoami", **given: object) -> Row:
 )
 def test_a_quantile_is_the_nearest_rank(share: float, value: float) -> None:
     assert quantile([float(n) for n in range(100, 0, -1)], share) == value
+
+
+def test_the_best_round_counts_with_the_failures_of_all() -> None:
+    best = best_of([row(seconds=4.0, failed=1, notes=["a"]), row(seconds=2.0, notes=["b"]), row(seconds=3.0)])
+    assert (best.seconds, best.failed, best.notes) == (2.0, 1, ["a", "b"])
+
+
+def test_a_share_is_the_median_of_those_beside_a_bare_handler_in_the_same_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare = iter([4.0, 1.0, 2.0])  # requests/s: the machine was slow in the second round
+    asked: list[int] = []
+
+    def at(_: Bare, clients: int, seconds: float) -> Row:
+        asked.append(clients)
+        return row(seconds=4 / next(bare))
+
+    monkeypatch.setattr(Bare, "row", at)
+    ours = iter([row(seconds=2.0), row(seconds=8.0), row(seconds=4.0)])  # 2, 0.5 and 1 requests/s
+    best = Bare(0, 0).beside(lambda: next(ours))
+    assert (best.of_bare, best.per_second, asked) == (0.5, 2.0, [8, 8, 8])
 
 
 def test_the_quantile_of_nothing_is_zero() -> None:
