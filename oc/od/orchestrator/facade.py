@@ -185,7 +185,7 @@ class Orchestrator:
 
     def find_cached_desktop(self, identity: Identity) -> Desktop | None:
         """The user's desktop as far as the cache knows: no call."""
-        user = labels.identity_labels(identity)["access_userid"]
+        user = labels.userid_label(identity.userid)
         pods = [
             pod for pod in self.cache.of_user(user, DESKTOP) if selectors.is_users(self._settings, identity, pod.labels)
         ]

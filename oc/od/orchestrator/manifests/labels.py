@@ -28,12 +28,17 @@ def provider_label(provider: str) -> str:
     return names.user_label(provider)
 
 
+def userid_label(userid: str) -> str:
+    """The ``access_userid`` label: distinct for distinct users."""
+    return names.user_label(userid)
+
+
 def identity_labels(identity: Identity) -> dict[str, str]:
     """The labels that say whose object it is."""
     return {
         "access_provider": provider_label(identity.provider),
         "access_providertype": names.label_value(identity.providertype),
-        "access_userid": names.user_label(identity.userid),
+        "access_userid": userid_label(identity.userid),
         "access_username": names.label_value(identity.name),
     }
 
@@ -42,7 +47,7 @@ def secret_labels(identity: Identity, access_type: str) -> dict[str, str]:
     """The labels of a secret of the user."""
     return {
         "access_provider": provider_label(identity.provider),
-        "access_userid": names.user_label(identity.userid),
+        "access_userid": userid_label(identity.userid),
         "access_type": access_type,
     }
 

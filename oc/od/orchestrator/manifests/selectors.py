@@ -66,12 +66,11 @@ ALL_APPLICATIONS = f"type={labels.APPLICATION_TYPE}"
 
 def is_users(settings: Settings, identity: Identity, found: Mapping[str, str]) -> bool:
     """Whether ``user_selector`` matches an object with these labels: to filter what a cache holds."""
-    mine = labels.identity_labels(identity)
-    if found.get("access_userid") != mine["access_userid"]:
+    if found.get("access_userid") != labels.userid_label(identity.userid):
         return False
     provider = found.get("access_provider", "")
     if provider_is_bound(settings, identity):
-        return provider == mine["access_provider"]
+        return provider == labels.provider_label(identity.provider)
     return provider != "anonymous" and provider not in _implicit(settings)
 
 
