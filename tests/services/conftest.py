@@ -10,6 +10,7 @@ from typing import Any
 import pymongo
 import pytest
 
+import oc.datastore
 from devstack import cache
 from oc.datastore import DataStore
 from oc.od.apps import ApplicationCatalogue
@@ -17,7 +18,7 @@ from oc.od.settings.front import DockSettings
 from oc.od.settings.stores import MongodbSettings
 from oc.sharecache import LocalCache, MemcachedCache
 
-from .peers import Database, Memcached
+from .peers import Commands, Database, Memcached
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,14 @@ def datastores() -> Iterator[Callable[[Database], DataStore]]:
     yield make
     for datastore in made:
         datastore.close()
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """What the data stores made after it send."""
+    listener = Commands()
+    monkeypatch.setattr("oc.datastore._OPTIONS", {**oc.datastore._OPTIONS, "event_listeners": [listener]})
+    return listener
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
 from devstack import cache
 from devstack.children import Child, start_child
 
@@ -49,6 +51,22 @@ class Database:
         if self.child is not None:
             self.child.stop()
             self.child = None
+
+
+class Commands(CommandListener):
+    """Names of the commands that MongoDB was sent, those of the driver's own monitoring left out."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Not of interest."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Not of interest."""
 
 
 class Memcached:

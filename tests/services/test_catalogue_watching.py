@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.waiting import until
 
 from .conftest import CatalogueSettings
 from .images import image
-from .peers import Database
+from .peers import Commands, Database
 
 Catalogues = Callable[[Database], ApplicationCatalogue]
 
@@ -62,6 +63,22 @@ def test_a_burst_of_changes_is_one_or_a_few_reloads(database: Database, catalogu
     here.register_many([image(f"app{number}:1") for number in range(100)])
     until(lambda: len(there.snapshot) == 100)
     assert there.builds - builds <= 10  # one where all goes well; a slow machine sees the burst in pieces
+
+
+def test_writes_elsewhere_cost_the_stream_a_few_questions_a_second(
+    commands: Commands, database: Database, catalogues: Catalogues
+) -> None:
+    there = catalogues(database)
+    watching(there)
+    with pymongo.MongoClient(database.url, replicaSet="rs0") as client:
+        began, before = time.monotonic(), commands.names.count("getMore")
+        for number in range(200):
+            client["profiles"]["fry"].insert_one({"n": number})
+        asked, seconds = commands.names.count("getMore") - before, time.monotonic() - began
+        assert asked <= 2 + 5 * seconds
+        builds = there.builds
+        client["applications"]["image"].insert_one({"id": "x:1", "sha_id": "sha256:1", "name": "x"})
+    until(lambda: there.builds > builds)
 
 
 def test_a_dropped_collection_empties_the_catalogue_and_is_followed_again(

@@ -26,7 +26,8 @@ PIPELINE: Final = (
     },
     {"$project": {"operationType": 1}},  # no icons over the wire: the reload reads everything anyway
 )
-AWAIT_MILLISECONDS: Final = 500  # longest wait for an event; no event for this long ends a burst
+AWAIT_MILLISECONDS: Final = 500  # longest wait for an event
+PAUSE_SECONDS: Final = 0.25  # between two questions where a server answers at once that there was nothing
 BURST_SECONDS: Final = 2.0  # under a steady stream of changes, reload this often
 FIRST_DELAY_SECONDS: Final = 1.0
 LAST_DELAY_SECONDS: Final = 30.0
@@ -127,16 +128,28 @@ class CatalogueWatcher:
             self._reload()  # what changed before the stream was open
             self._delay = FIRST_DELAY_SECONDS
             while not stopping.is_set() and stream.alive:
-                if stream.try_next() is not None:
+                if self._changed(stream, stopping):
                     self._drain(stream, stopping)
                     self._reload()
 
     @staticmethod
-    def _drain(stream: ChangeStream[Document], stopping: threading.Event) -> None:
-        """Take the rest of a burst: until nothing came for half a second, at most 2 s."""
+    def _changed(stream: ChangeStream[Document], stopping: threading.Event) -> bool:
+        """Whether a change came; False when none came for a while.
+
+        A server may say so at every write of anything, long before the time it was given: then the pause is made here.
+        """
+        began = time.monotonic()
+        if stream.try_next() is not None:
+            return True
+        stopping.wait(max(0.0, min(PAUSE_SECONDS, began + AWAIT_MILLISECONDS / 1000 - time.monotonic())))
+        return False
+
+    @classmethod
+    def _drain(cls, stream: ChangeStream[Document], stopping: threading.Event) -> None:
+        """Take the rest of a burst: until nothing came for a while, at most 2 s."""
         end = time.monotonic() + BURST_SECONDS
         while stream.alive and not stopping.is_set() and time.monotonic() < end:
-            if stream.try_next() is None:
+            if not cls._changed(stream, stopping):
                 return
 
     def _compare(self, stopping: threading.Event) -> None:
