@@ -14,7 +14,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import bson
@@ -23,9 +23,11 @@ import msgspec
 import pymongo
 import pymongo.errors
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from oc.errors import BadRequestError, ODError, ODResourceNotFoundError, UnavailableError
+from oc.mongoinsert import insert_all
 from oc.mongourl import database_url
 
 logger = logging.getLogger(__name__)
@@ -199,12 +201,13 @@ class DataStore:
                 cursor = cursor.sort("date", pymongo.DESCENDING)
             return [render(document) for document in cursor.limit(limit or MAX_DOCUMENTS)]
 
-    def add(self, database: str, collection: str, document: Mapping[str, Any], *, exact: bool = False) -> bool:
-        """Insert one document. A document with an ``_id`` that is there already counts as inserted."""
-        name = collection_name(collection, exact=exact)
-        with self.guard(database, "adding a document"), contextlib.suppress(pymongo.errors.DuplicateKeyError):
-            self.collection(database, name).insert_one(dict(document))
-        return True
+    def add_all(self, database: str, documents: Mapping[str, Sequence[Document | RawBSONDocument]]) -> None:
+        """Insert documents by collection, these exactly named; in one request where the server has a command for that.
+
+        Each has its ``_id``: one that is there already counts as inserted. An error may leave some of them inserted.
+        """
+        with self.guard(database, "adding documents"):
+            insert_all(self.client(database), database, documents)
 
     def drop_collection(self, database: str, collection: str, *, exact: bool = False) -> bool:
         """Drop a collection; True also when it was not there."""

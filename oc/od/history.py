@@ -1,22 +1,25 @@
 """Who logged in and which desktops came and went, kept in MongoDB (spec services.md 3.3).
 
-No login or launch waits for it: records go through a bounded queue to one thread, which waits while the database is
-away. A record that cannot be kept is logged and dropped.
+No login or launch waits for it: records wait, encoded and bounded by their size, for one thread, which writes many in
+one request when there are many, and keeps them while the database is away. A record that cannot be kept is logged,
+counted and dropped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
+import bson
 from bson import ObjectId
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 
 from oc.datastore import DataStore, collection_name
 from oc.errors import ODError, UnavailableError
@@ -29,7 +32,11 @@ logger = logging.getLogger(__name__)
 ANONYMOUS: Final = "anonymous"
 LOGINS: Final = "loginHistory"
 DESKTOPS: Final = "desktop"
-MAX_WAITING: Final = 2000
+# About 70,000 records of 450 bytes; each takes some 200 bytes more in memory.
+MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
+MAX_BATCH: Final = 500
+# Under load a request to the database carries what came meanwhile; a record that comes alone does not wait.
+PAUSE_SECONDS: Final = 0.05
 MAX_TEXT_CHARS: Final = 1024
 MAX_CLASSES: Final = 64
 RETRY_SECONDS: Final = 5.0
@@ -95,14 +102,13 @@ def _client_fields(client: ClientInfo | None) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What waits to be written. ``new``: nobody has written to that collection before."""
+class _Record(NamedTuple):
+    """What waits to be written. ``lasting``: the collection may be older than the record."""
 
     database: str
     collection: str
-    document: dict[str, Any]
-    new: bool
+    data: bytes
+    lasting: bool
 
 
 class History:
@@ -118,18 +124,33 @@ class History:
         *,
         now: Callable[[], datetime.datetime] = _now,
         retry_seconds: float = RETRY_SECONDS,
-        max_waiting: int = MAX_WAITING,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._datastore = datastore
         self._settings = settings or HistorySettings()
         self._retention = Retention(datastore, self._settings.retention)
         self._now = now
         self._retry_seconds = retry_seconds
-        self._waiting: queue.Queue[_Record | None] = queue.Queue(max_waiting)
+        self._max_waiting_bytes = max_waiting_bytes
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        # A record leaves when it is written or given up. Only the thread takes away.
+        self._waiting: deque[_Record] = deque()
+        self._waiting_bytes = 0
         self._dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not written yet."""
+        return len(self._waiting)
+
+    @property
+    def dropped(self) -> int:
+        """How many records were not kept, for whatever reason."""
+        return self._dropped
 
     def login(self, identity: Identity, client: ClientInfo, attributes: Mapping[str, Any]) -> None:
         """Keep a successful login.
@@ -145,7 +166,7 @@ class History:
             return
         fields = {**_user_fields(identity, attributes), "date": self._now(), **_client_fields(client), "type": "login"}
         # a generated id is new at each login, and so is its collection
-        self._put(LOGINS, collection, fields, new=identity.providertype == ANONYMOUS)
+        self._put(LOGINS, collection, fields, lasting=identity.providertype != ANONYMOUS)
 
     def desktop(
         self,
@@ -175,12 +196,13 @@ class History:
 
     def start(self) -> None:
         """Start the thread now; the first record would do it too. Twice is harmless."""
-        self._ensure_thread()
+        with self._lock:
+            self._ensure_thread()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything put so far is written or given up, at most ``seconds``; True when it is."""
-        with self._waiting.all_tasks_done:
-            return self._waiting.all_tasks_done.wait_for(lambda: not self._waiting.unfinished_tasks, seconds)
+        with self._lock:
+            return self._emptied.wait_for(lambda: not self._waiting, seconds)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Give the thread ``seconds`` to write what waits, then end it. Records may come again afterwards."""
@@ -189,51 +211,97 @@ class History:
             return
         end = time.monotonic() + seconds
         written = self.flush(seconds)
-        self._stopping.set()
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(None)  # wakes a thread that has nothing to do
+        with self._lock:
+            self._stopping.set()
+            self._arrived.notify()  # wakes a thread that has nothing to do
         thread.join(max(0.1, end - time.monotonic()))
         if not written:
-            logger.warning("history records are lost, the database did not take them in %g s", seconds)
+            logger.warning("%d history records are lost, the database did not take them in %g s", self.waiting, seconds)
 
-    def _put(self, database: str, collection: str, document: dict[str, Any], *, new: bool = False) -> None:
+    def _put(self, database: str, collection: str, document: dict[str, Any], *, lasting: bool = True) -> None:
         # The id is made here: a record sent twice is stored once.
         try:
-            self._waiting.put_nowait(_Record(database, collection, {"_id": ObjectId(), **document}, new))
-        except queue.Full:
-            self._dropped += 1
-            if self._dropped == 1 or self._dropped % 1000 == 0:
-                logger.error("history records are dropped, %d so far: too many wait for the database", self._dropped)
+            data = bson.encode({"_id": ObjectId(), **document})
+        except (BSONError, OverflowError, UnicodeError) as error:
+            self._count_dropped()
+            logger.error("a %s record is not kept in the history: %s", document["type"], type(error).__name__)
             return
-        self._ensure_thread()
+        with self._lock:
+            fits = self._waiting_bytes + len(data) <= self._max_waiting_bytes
+            if fits:
+                self._waiting.append(_Record(database, collection, data, lasting))
+                self._waiting_bytes += len(data)
+                self._arrived.notify()
+                self._ensure_thread()
+        if not fits:
+            dropped = self._count_dropped()
+            if dropped == 1 or dropped % 1000 == 0:
+                logger.error("history records are dropped, %d so far: too many wait for the database", dropped)
+
+    def _count_dropped(self, count: int = 1) -> int:
+        with self._lock:
+            self._dropped += count
+            return self._dropped
 
     def _ensure_thread(self) -> None:
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._stopping.clear()
-                self._thread = threading.Thread(target=self._run, name="history", daemon=True)
-                self._thread.start()
+        """Hold the lock."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            record = self._waiting.get()
+        while batch := self._next():
             try:
-                if record is not None and not self._write(record):
-                    return  # stopping, and the database is away: the record stays counted as not written
+                if not self._write_all(batch):
+                    return  # stopping, and the database is away: the records stay
             except Exception:
-                logger.exception("a history record is lost")  # one bad record must not end the history
-            self._waiting.task_done()
+                logger.exception("%d history records are lost", len(batch))  # a bad record must not end the history
+                self._count_dropped(len(batch))
+            self._forget(len(batch))
+            if len(batch) < MAX_BATCH:
+                self._stopping.wait(PAUSE_SECONDS)
 
-    def _write(self, record: _Record) -> bool:
-        """Write one record, waiting for the database; False when stopped before."""
+    def _next(self) -> list[_Record]:
+        """What waits, the oldest first, as soon as there is something; none when stopping."""
+        with self._lock:
+            self._arrived.wait_for(lambda: self._waiting or self._stopping.is_set())
+            return [] if self._stopping.is_set() else list(islice(self._waiting, MAX_BATCH))
+
+    def _forget(self, count: int) -> None:
+        """The oldest ``count`` are done with."""
+        with self._lock:
+            for _ in range(count):
+                self._waiting_bytes -= len(self._waiting.popleft().data)
+            if not self._waiting:
+                self._emptied.notify_all()
+
+    def _write_all(self, batch: Sequence[_Record]) -> bool:
+        """Write records of any database; False when stopped before."""
+        databases = dict.fromkeys(record.database for record in batch)
+        return all(self._write(name, [record for record in batch if record.database == name]) for name in databases)
+
+    def _write(self, database: str, records: Sequence[_Record]) -> bool:
+        """Write records of one database, waiting for it; False when stopped before."""
         while True:
             try:
-                self._retention.apply(record.database, record.collection, new=record.new)
-                return self._datastore.add(record.database, record.collection, record.document, exact=True)
+                self._insert(database, records)
             except UnavailableError:
                 if self._stopping.wait(self._retry_seconds):
                     return False
             except ODError as error:
-                kind = record.document.get("type")
-                logger.error("a %s record is not kept in the history: %s", kind, error.message)
+                if len(records) > 1:  # one of them is at fault, or each: that shows one by one
+                    return all(self._write(database, [record]) for record in records)
+                self._count_dropped()
+                logger.error("a record of %s is not kept in the history: %s", database, error.message)
                 return True
+            else:
+                return True
+
+    def _insert(self, database: str, records: Sequence[_Record]) -> None:
+        documents: dict[str, list[RawBSONDocument]] = {}
+        for record in records:
+            documents.setdefault(record.collection, []).append(RawBSONDocument(record.data))
+            if record.lasting or self._settings.retention is not None:
+                self._retention.apply(database, record.collection)
+        self._datastore.add_all(database, documents)

@@ -32,13 +32,8 @@ class Retention:
         self._lock = threading.Lock()
         self._known: set[tuple[str, str]] = set()
 
-    def apply(self, database: str, collection: str, *, new: bool = False) -> None:
-        """Make or drop the index. ``new``: the collection has never been written to, so there is none to drop.
-
-        Raises UnavailableError while the database is away; other refusals are logged.
-        """
-        if new and self._seconds is None:
-            return
+    def apply(self, database: str, collection: str) -> None:
+        """Make or drop the index. Raises UnavailableError while the database is away; other refusals are logged."""
         with self._lock:
             if (database, collection) in self._known:
                 return

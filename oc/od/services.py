@@ -199,6 +199,9 @@ class ODServices:
         self.accounting.set_gauge("applist", "installed", lambda: len(apps.snapshot.by_id))
         self.accounting.set_gauge("applist", "cached", lambda: apps.hits)
         self.accounting.set_gauge("applist", "build", lambda: apps.builds)
+        history = self.history
+        self.accounting.set_gauge("history", "waiting", lambda: history.waiting)
+        self.accounting.set_gauge("history", "dropped", lambda: history.dropped)
 
     def _current_desktops(self) -> int | None:
         try:

@@ -146,7 +146,7 @@ def test_deleting_one_and_deleting_all(catalogue: ApplicationCatalogue, datastor
     catalogue.register_many([image("a:1"), image("b:1"), image("c:1")])
     catalogue.delete(catalogue.snapshot.by_id["b:1"])
     assert list(catalogue.snapshot.by_id) == ["a:1", "c:1"]
-    datastore.add("applications", "image", {"id": "unknown here"})
+    datastore.add_all("applications", {"image": [{"id": "unknown here"}]})
     assert catalogue.delete_all() == ["a:1", "c:1", "unknown here"]
     assert len(catalogue.snapshot) == 0
     assert datastore.get_collection("applications", "image") == []

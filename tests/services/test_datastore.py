@@ -43,7 +43,7 @@ class TestValues:
 
     def test_a_document_of_an_older_release_is_replaced_and_keeps_its_id(self, datastore: DataStore) -> None:
         identifier = bson.ObjectId()
-        datastore.add("profiles", "fry", {"_id": identifier, "kind": "dock", "dock": ["old"]})
+        datastore.add_all("profiles", {"fry": [{"_id": identifier, "kind": "dock", "dock": ["old"]}]})
         datastore.set("profiles", "fry", "dock", ["new"])
         assert datastore.get_collection("profiles", "fry") == [
             {"_id": str(identifier), "kind": "dock", "dock": ["new"]}
@@ -126,19 +126,12 @@ class TestCollections:
 
     def test_documents_are_filtered_by_date_newest_first_and_bounded(self, datastore: DataStore) -> None:
         dates = [datetime.datetime(2026, 5, day, 12) for day in (1, 3, 2, 4)]
-        for date in dates:
-            datastore.add("desktop", "history", {"date": date})
+        datastore.add_all("desktop", {"history": [{"date": date} for date in dates]})
         bounds = {"date": {"$gte": datetime.datetime(2026, 5, 2), "$lt": datetime.datetime(2026, 5, 4, 12)}}
         found = datastore.get_collection("desktop", "history", bounds, newest_first=True)
         assert [item["date"] for item in found] == ["2026-05-03 12:00:00", "2026-05-02 12:00:00"]
         newest = datastore.get_collection("desktop", "history", limit=1, newest_first=True)
         assert [item["date"] for item in newest] == ["2026-05-04 12:00:00"]
-
-    def test_the_same_document_added_twice_is_there_once(self, datastore: DataStore) -> None:
-        document = {"_id": bson.ObjectId(), "a": 1}
-        assert datastore.add("desktop", "history", document)
-        assert datastore.add("desktop", "history", document)
-        assert len(datastore.get_collection("desktop", "history")) == 1
 
     def test_an_operator_sees_only_the_configured_databases(self, datastore: DataStore) -> None:
         assert datastore.require_known("profiles") == "profiles"
@@ -214,7 +207,7 @@ class TestAServerThatIsAway:
             lambda: datastore.get("profiles", "fry", "dock"),
             lambda: datastore.set("profiles", "fry", "dock", [1]),
             lambda: datastore.get_collection("loginHistory", "fry"),
-            lambda: datastore.add("desktop", "history", {}),
+            lambda: datastore.add_all("desktop", {"history": [{}]}),
             lambda: datastore.delete_one("profiles", "fry", "dock"),
             lambda: datastore.drop_collection("profiles", "fry"),
             lambda: datastore.list_collections("profiles"),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import pymongo
 import pytest
 
 from oc.datastore import DataStore
+from oc.errors import UnavailableError
 from oc.model.identity import ClientInfo, Identity
 from oc.od.history import History
 from oc.od.settings import HistorySettings
 from tests.waiting import until
 
-from .peers import Database
+from .peers import Commands, Database
 
 FRY = Identity("planet", "ldap", "fry", "Philip J. Fry", labels={"shipcrew": "true"})
 BROWSER = ClientInfo("10.244.0.1", useragent="Mozilla/5.0")
@@ -72,6 +76,7 @@ def test_strange_attributes_never_raise(history: History, datastore: DataStore) 
     history.login(Identity("p", "t", "", ""), BROWSER, {})
     history.login(Identity("p", "t", "a$b", "\ud800"), BROWSER, {"mail": "\ud800"})
     assert history.flush(10)
+    assert history.dropped == 1
     assert [item["mail"] for item in datastore.get_collection("loginHistory", "fry")] == [None] * 3
 
 
@@ -88,15 +93,117 @@ def test_records_wait_for_a_database_that_is_away(own_database: Database, datast
     history.stop()
 
 
-def test_too_many_waiting_records_are_dropped_and_said(
+def test_too_many_waiting_records_are_dropped_counted_and_said(
     own_database: Database, datastores: Callable[..., DataStore], caplog: pytest.LogCaptureFixture
 ) -> None:
-    history = History(datastores(own_database), max_waiting=3)
+    history = History(datastores(own_database), max_waiting_bytes=1500)
     with caplog.at_level(logging.ERROR):
         for _ in range(10):
             history.login(FRY, BROWSER, {})
-    assert "history records are dropped" in caplog.text
+    assert caplog.text.count("history records are dropped") == 1
+    assert 0 < history.waiting < 10
+    assert history.waiting + history.dropped == 10
     history.stop(0.1)
+
+
+def desktops_stop(history: History, count: int) -> list[str]:
+    names = [f"fry-{number}" for number in range(count)]
+    for name in names:
+        history.desktop(FRY, None, "stop", name, "node1", True)
+    return names
+
+
+def names_kept(datastore: DataStore) -> list[str]:
+    return [item["desktop_id"] for item in datastore.get_collection("desktop", "history")]
+
+
+def test_a_purge_of_ten_thousand_desktops_loses_nothing_and_asks_little(
+    database: Database, datastores: Callable[..., DataStore], commands: Commands
+) -> None:
+    datastore = datastores(database)
+    history = History(datastore)
+    names = desktops_stop(history, 10_000)
+    assert history.flush(60)
+    history.stop()
+    assert history.dropped == 0
+    assert names_kept(datastore) == names
+    assert commands.names.count("insert") < 1000  # 20 would do; how many depends on who is faster
+
+
+def test_records_that_wait_go_many_in_a_request_in_their_order(
+    own_database: Database, datastores: Callable[..., DataStore], commands: Commands
+) -> None:
+    datastore = datastores(own_database)
+    history = History(datastore, retry_seconds=0.05)
+    history.login(FRY, BROWSER, {})
+    assert not history.flush(0.1)  # this one is in hand
+    names = desktops_stop(history, 1200)
+    for number in range(100):
+        history.login(Identity("anonymous", "anonymous", f"guest-{number}", "Anonymous"), BROWSER, {})
+    assert history.waiting == 1301
+    own_database.start()
+    assert history.flush(30)
+    history.stop()
+    assert names_kept(datastore) == names
+    assert len(datastore.list_collections("loginHistory")) == 101
+    assert commands.names.count("insert") + commands.names.count("bulkWrite") == 5
+
+
+def test_a_record_that_comes_alone_is_written_at_once(
+    history: History, datastore: DataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oc.od.history.PAUSE_SECONDS", 3600)
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert history.flush(10)
+    assert names_kept(datastore) == ["fry-abcde"]
+
+
+def test_a_batch_whose_answer_was_lost_is_stored_once(datastore: DataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert, answers = datastore.add_all, iter([False])
+
+    def losing_the_first_answer(*arguments: Any) -> None:
+        insert(*arguments)
+        if not next(answers, True):
+            desktops_stop(history, 3)  # what comes meanwhile goes with the second attempt or later
+            raise UnavailableError("the database is not available")
+
+    monkeypatch.setattr(datastore, "add_all", losing_the_first_answer)
+    history = History(datastore, retry_seconds=0.01)
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert history.flush(10)
+    history.stop()
+    assert names_kept(datastore) == ["fry-abcde", "fry-0", "fry-1", "fry-2"]
+
+
+def test_a_record_the_database_refuses_takes_no_other_with_it(
+    history: History, database: Database, datastore: DataStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pymongo.MongoClient(database.url, replicaSet="rs0") as client:
+        client["desktop"].create_collection("history", validator={"desktop_id": {"$ne": "fry-5"}})
+    with caplog.at_level(logging.ERROR):
+        names = desktops_stop(history, 10)
+        assert history.flush(30)
+    assert names_kept(datastore) == [name for name in names if name != "fry-5"]
+    assert history.dropped == 1
+    assert caplog.text.count("a record of desktop is not kept in the history") == 1
+
+
+def test_records_not_written_at_a_stop_are_written_when_others_come(
+    own_database: Database, datastores: Callable[..., DataStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    own_database.options = "&serverSelectionTimeoutMS=200&heartbeatFrequencyMS=500"
+    datastore = datastores(own_database)
+    history = History(datastore, retry_seconds=0.05)
+    desktops_stop(history, 2)
+    with caplog.at_level(logging.WARNING):
+        history.stop(0.1)
+    assert "2 history records are lost" in caplog.text
+    until(lambda: not any(thread.name == "history" for thread in threading.enumerate()))
+    own_database.start()
+    history.desktop(FRY, BROWSER, "start", "fry-abcde", "node1")
+    assert history.flush(30)
+    history.stop()
+    assert names_kept(datastore) == ["fry-0", "fry-1", "fry-abcde"]
 
 
 def test_stop_writes_what_waits_and_records_may_come_again(datastore: DataStore) -> None:
