@@ -5,6 +5,7 @@ What a directory says about a user ends in passwd, shadow, group and gshadow: ev
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import chevron
+from chevron.tokenizer import tokenize
 
 from oc.errors import AuthenticationFailureError
 from oc.model.identity import PosixAccount, PosixGroup
@@ -184,7 +186,7 @@ def posix_dict(account: PosixAccount) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountTemplates:
     """The four mustache templates, with HTML escaping switched off."""
 
@@ -207,16 +209,25 @@ class AccountTemplates:
         """File name -> content, each ending with a newline. ``account`` went through ``checked``."""
         values = {**posix_dict(account), "sha512": sha512}
         del values["groups"]
+        passwd, shadow, group_file, gshadow = (chevron.render(tokens, values) for tokens in self._parsed)
         members = {group: ",".join(group.memberUid) for group in account.groups}
         group_lines = [f"{group.cn}:x:{group.gidNumber}:{names}" for group, names in members.items()]
         group_lines.append(f"{account.gid}:x:{account.gidNumber}:")
         gshadow_lines = [f"{group.cn}:!::{names}" for group, names in members.items()]
         return {
-            "passwd": _file(_render(self.passwd, values), ()),
-            "shadow": _file(_render(self.shadow, values), ()),
-            "group": _file(_render(self.group, values), group_lines),
-            "gshadow": _file(_render(self.gshadow, values), gshadow_lines),
+            "passwd": _file(passwd, ()),
+            "shadow": _file(shadow, ()),
+            "group": _file(group_file, group_lines),
+            "gshadow": _file(gshadow, gshadow_lines),
         }
+
+    @functools.cached_property
+    def _parsed(self) -> list[list[tuple[str, str]]]:
+        """Mustache escapes ``{{ x }}`` for HTML; an account file wants the value itself, which is ``{{& x }}``."""
+        return [
+            [("no escape" if tag == "variable" else tag, key) for tag, key in tokenize(template)]
+            for template in (self.passwd, self.shadow, self.group, self.gshadow)
+        ]
 
 
 def local_account(account: PosixAccount, sha512: str, templates: AccountTemplates) -> dict[str, Any]:
@@ -224,16 +235,6 @@ def local_account(account: PosixAccount, sha512: str, templates: AccountTemplate
     fields = posix_dict(account)
     del fields["cn"]
     return {**templates.render(account, sha512), **fields, "sha512": sha512}
-
-
-def _render(template: str, values: Mapping[str, Any]) -> str:
-    text: str = chevron.render(_unescaped(template), values)
-    return text
-
-
-def _unescaped(template: str) -> str:
-    """Mustache escapes ``{{ x }}`` for HTML; an account file wants the value itself, which is ``{{& x }}``."""
-    return re.sub(r"(?<!\{)\{\{\s*([A-Za-z][A-Za-z0-9_]*)\s*\}\}(?!\})", r"{{& \1 }}", template)
 
 
 def _template(path: Path) -> str:

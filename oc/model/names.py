@@ -12,10 +12,13 @@ import unicodedata
 MAX_NAME = 63
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_HASHED = re.compile(r"([a-z0-9]([-a-z0-9_.]{0,44}[a-z0-9])?-)?[0-9a-f]{16}")
 _LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def _ascii(text: str) -> str:
+    if text.isascii():
+        return text
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
@@ -61,7 +64,7 @@ def user_label(userid: str) -> str:
 
 def _looks_hashed(userid: str) -> bool:
     """An id that has the shape of a made label could otherwise be chosen to equal somebody else's."""
-    return re.fullmatch(r"([a-z0-9]([-a-z0-9_.]{0,44}[a-z0-9])?-)?[0-9a-f]{16}", userid) is not None
+    return _HASHED.fullmatch(userid) is not None
 
 
 def user_object_name(userid: str) -> str:

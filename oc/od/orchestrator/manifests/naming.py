@@ -38,9 +38,8 @@ def secret_name(kind: str, identity: Identity) -> str:
     return _fit(f"auth-{names.dns_name(kind)}", user_part(identity.userid))
 
 
-def own_secret_name(kind: str, identity: Identity) -> str:
-    """The name to use when the preferred one belongs to the same user id of another provider."""
-    preferred = secret_name(kind, identity)
+def own_secret_name(preferred: str, identity: Identity) -> str:
+    """The name to use when the ``preferred`` one belongs to the same user id of another provider."""
     mark = _digest(identity.provider, 6)
     if len(preferred) + 7 <= names.MAX_NAME:
         return f"{preferred}-{mark}"

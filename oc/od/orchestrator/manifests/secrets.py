@@ -21,6 +21,7 @@ MAX_SECRET_BYTES: Final = 900_000
 """Most bytes of data in one secret; Kubernetes refuses more than 1 MiB."""
 
 _PHOTOS: Final = ("jpegPhoto", "thumbnailPhoto", "photo", "thumbnailLogo")
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _KEY: Final = re.compile(r"[-._A-Za-z0-9]{1,253}")
 _SENSITIVE: Final = re.compile(
     r"passw(or)?d|passphrase|pwd$|unicodepwd|pwdhistory|hash|sha512|principalkey|krb5key|krbextradata|krbmkey"
@@ -37,15 +38,15 @@ def login_secrets(settings: Settings, login: Login) -> list[SecretDraft]:
     identity = login.identity
     drafts = [
         _draft(settings, identity, "ldif", "ldif", ldif_data(login), required=True),
-        _draft(settings, identity, "localaccount", "localaccount", _account_files(login), required=True),
+        _draft(settings, identity, "localaccount", "localaccount", encoded(_account_files(login)), required=True),
     ]
     if login.posix is not None:
-        account = posix.account_dict(login.posix)
+        account = encoded(posix.account_dict(login.posix))
         drafts.append(_draft(settings, identity, "posixaccount", "posixaccount", account))
     for kind in AUTH_KINDS:
         claim = login.claims.get(kind)
         if claim:
-            drafts.append(_draft(settings, identity, kind, "auth", claim))
+            drafts.append(_draft(settings, identity, kind, "auth", encoded(claim)))
     return drafts + _driver_secrets(settings, login)
 
 
@@ -60,7 +61,7 @@ def _driver_secrets(settings: Settings, login: Login) -> list[SecretDraft]:
     for rule in found:
         data = drivers.secret_data(settings, login, account, rule)
         if data is not None:
-            draft = _draft(settings, login.identity, rule["type"], "driver", data)
+            draft = _draft(settings, login.identity, rule["type"], "driver", encoded(data))
             name, other = drivers.secret_kind_name(rule, login.identity)
             draft.manifest["metadata"]["name"] = name
             drafts.append(SecretDraft(draft.manifest, other, required=False))
@@ -69,7 +70,7 @@ def _driver_secrets(settings: Settings, login: Login) -> list[SecretDraft]:
 
 def vnc_secret(settings: Settings, identity: Identity, password: str) -> SecretDraft:
     """The VNC password of one desktop: 15 characters ``[A-Za-z0-9]`` drawn by the caller."""
-    return _draft(settings, identity, "vnc", "vnc", {"password": password}, required=True)
+    return _draft(settings, identity, "vnc", "vnc", {"password": password.encode()}, required=True)
 
 
 def _draft(
@@ -77,26 +78,25 @@ def _draft(
     identity: Identity,
     kind: str,
     access_type: str,
-    data: Mapping[str, Any],
+    data: Mapping[str, bytes],
     *,
     required: bool = False,
 ) -> SecretDraft:
-    namespace = settings.kubernetes.namespace
-    raw = encoded(data)
-    if sum(len(value) for value in raw.values()) > MAX_SECRET_BYTES:
+    namespace, name = settings.kubernetes.namespace, naming.secret_name(kind, identity)
+    if sum(map(len, data.values())) > MAX_SECRET_BYTES:
         raise ManifestError(f"the {kind} data of your account are too big")
     manifest: Json = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": naming.secret_name(kind, identity),
+            "name": name,
             "namespace": namespace,
             "labels": labels.secret_labels(identity, access_type),
         },
         "type": f"{namespace}/{kind}",
-        "data": {key: base64.b64encode(value).decode() for key, value in raw.items()},
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
-    return SecretDraft(manifest, naming.own_secret_name(kind, identity), required)
+    return SecretDraft(manifest, naming.own_secret_name(name, identity), required)
 
 
 def encoded(data: Mapping[str, Any]) -> dict[str, bytes]:
@@ -132,7 +132,7 @@ def _json(value: Any) -> bytes | None:
     if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], bytes):
         return value[0]
     try:
-        return json.dumps(_decoded(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return _COMPACT.encode(_decoded(value)).encode("utf-8", "replace")
     except (TypeError, ValueError, RecursionError):
         return None
 
@@ -150,17 +150,16 @@ def _decoded(value: Any) -> Any:
 
 def ldif_data(login: Login) -> dict[str, bytes]:
     """What ``whoami`` may show of a user: nothing like a password, at most ``MAX_SECRET_BYTES`` (photos go first)."""
-    data = encoded({key: value for key, value in login.attributes.items() if not _SENSITIVE.search(key)})
+    told = {key: value for key, value in login.attributes.items() if not _SENSITIVE.search(key)}
     if login.posix is not None:
-        data["posix"] = json.dumps(posix.account_dict(login.posix), ensure_ascii=False, separators=(",", ":")).encode()
-    data["userid"], data["name"] = login.identity.userid.encode(), login.identity.name.encode()
-    biggest = sorted(data, key=lambda key: (key not in _PHOTOS, -len(data[key]), key))
+        told["posix"] = posix.account_dict(login.posix)
+    data = encoded({**told, "userid": login.identity.userid, "name": login.identity.name})
     total = sum(len(key) + len(value) for key, value in data.items())
-    for key in biggest:
-        if total <= MAX_SECRET_BYTES:
-            break
-        if key not in ("userid", "name"):
+    if total > MAX_SECRET_BYTES:
+        for key in sorted(data.keys() - {"userid", "name"}, key=lambda key: (key not in _PHOTOS, -len(data[key]), key)):
             total -= len(key) + len(data.pop(key))
+            if total <= MAX_SECRET_BYTES:
+                break
     return data
 
 

@@ -34,7 +34,7 @@ def test_every_name_and_label_of_a_user_is_valid(provider: str, userid: str, kin
     identity = somebody(provider, userid)
     for name in (
         naming.secret_name(kind, identity),
-        naming.own_secret_name(kind, identity),
+        naming.own_secret_name(naming.secret_name(kind, identity), identity),
         naming.claim_name(identity),
         naming.pod_name(userid, "0a1b2"),
         naming.application_pod_name(userid, provider, "0a1b2"),
@@ -50,8 +50,9 @@ def test_every_name_and_label_of_a_user_is_valid(provider: str, userid: str, kin
 def test_distinct_users_never_share_an_object(one: tuple[str, str], other: tuple[str, str], kind: str) -> None:
     hypothesis.assume(one != other)
     first, second = somebody(*one), somebody(*other)
-    assert naming.own_secret_name(kind, first) != naming.own_secret_name(kind, second)
-    assert naming.own_secret_name(kind, first) != naming.secret_name(kind, second)
+    own = [naming.own_secret_name(naming.secret_name(kind, one), one) for one in (first, second)]
+    assert own[0] != own[1]
+    assert own[0] != naming.secret_name(kind, second)
     assert naming.claim_name(first) != naming.claim_name(second)
     assert labels.claim_labels(first) != labels.claim_labels(second)
     assert labels.secret_labels(first, kind) != labels.secret_labels(second, kind)
