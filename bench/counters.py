@@ -12,7 +12,8 @@ from pymongo import MongoClient
 
 from devstack.stack import Stack
 
-_OPERATIONS = ("insert", "query", "update", "delete")
+# bulkWrite, which history records are written with, is a "command"; so are heartbeats of drivers, one or two a second.
+_OPERATIONS = ("insert", "query", "update", "delete", "command")
 _COMMANDS = (
     "cmd_get", "cmd_set", "cmd_touch", "delete_hits", "delete_misses", "incr_hits", "incr_misses", "decr_hits",
     "decr_misses",
