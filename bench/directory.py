@@ -10,7 +10,7 @@ from bench.limits import CLIENTS, ROUNDS, best_of, closed_loop
 from bench.load import Ask, encode
 from bench.measuring import Row
 from bench.world import World
-from devstack.peers.planetexpress import PEOPLE, ROOT_DN, ROOT_PASSWORD
+from devstack.peers.planetexpress import provider
 from devstack.peers.slapd import Slapd, missing
 
 NAME = "auth LDAP"
@@ -19,19 +19,9 @@ _LOGIN = {"manager": "explicit", "provider": "planet", "userid": "Philip J. Fry"
 
 def configuration(slapd: Slapd) -> dict[str, Any]:
     """od.config keys: one provider, two servers."""
-    planet = {
-        "default": True,
-        "ldap_timeout": 15,
-        "ldap_protocol": "ldap",
-        "ldap_basedn": PEOPLE,
-        "servers": slapd.ldap,
-        "secure": False,
-        "serviceaccount": {"login": ROOT_DN, "password": ROOT_PASSWORD},
-        "policies": {"acl": {"permit": ["all"]}, "rules": {}},
-    }
     providers = {"planet": {"config_ref": "ldapconfig", "enabled": True}}
     return {
-        "ldapconfig": {"planet": planet},
+        "ldapconfig": {"planet": provider(slapd.ldap)},
         "authmanagers": {"explicit": {"show_domains": True, "providers": providers}, "implicit": {"providers": {}}},
     }
 

@@ -7,13 +7,15 @@ nobody's has a number: none of them can be reached by putting a login in front o
 from __future__ import annotations
 
 import base64
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 SUFFIX: Final = "dc=planetexpress,dc=com"
 PEOPLE: Final = f"ou=people,{SUFFIX}"
 GROUPS_BASE: Final = f"ou=groups,{SUFFIX}"
 ROOT_DN: Final = f"cn=admin,{SUFFIX}"
 ROOT_PASSWORD: Final = "GoodNewsEveryone"  # noqa: S105 - of a server that lives for a test
+SERVICE_ACCOUNT: Final[Mapping[str, str]] = {"login": ROOT_DN, "password": ROOT_PASSWORD}
 PHOTO: Final = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 """What whoami must give back: the smallest thing that looks like a JPEG."""
 
@@ -141,3 +143,20 @@ CYCLE: Final = (
     f"dn: cn=operations,{GROUPS_BASE}\nchangetype: modify\nadd: member\nmember: cn=company,{GROUPS_BASE}\n-\n"
 )
 """Makes operations a member of company and company one of operations."""
+
+
+def provider(servers: Sequence[str], rules: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Configuration of the shipped provider ``planet``: this directory at other addresses, everybody permitted.
+
+    rules: what gives users labels.
+    """
+    return {
+        "default": True,
+        "ldap_timeout": 15,
+        "ldap_protocol": "ldap",
+        "ldap_basedn": PEOPLE,
+        "servers": list(servers),
+        "secure": False,
+        "serviceaccount": dict(SERVICE_ACCOUNT),
+        "policies": {"acl": {"permit": ["all"]}, "rules": dict(rules or {})},
+    }

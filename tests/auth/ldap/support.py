@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from devstack.peers.planetexpress import PEOPLE, ROOT_DN, ROOT_PASSWORD, SUFFIX
+from devstack.peers.planetexpress import PEOPLE, SERVICE_ACCOUNT, SUFFIX
 from devstack.peers.slapd import Slapd
 from oc.auth.accounts import AccountDefaults
 from oc.auth.providers import Account, Attempt, ProviderContext
@@ -18,7 +18,6 @@ from oc.auth.providers.ldap import LdapProvider
 from oc.model.identity import ClientInfo
 
 CLIENT = ClientInfo("10.0.2.216")
-SERVICE_ACCOUNT = {"login": ROOT_DN, "password": ROOT_PASSWORD}
 BY_UID = {"user_filter": "(&(objectClass=person)(uid=%s))", "serviceaccount": SERVICE_ACCOUNT}
 """Users log in by their uid: the service account finds their DN."""
 

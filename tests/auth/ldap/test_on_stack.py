@@ -11,7 +11,16 @@ from typing import Any
 import jwt
 import pytest
 
-from devstack.peers.planetexpress import ADMIN_STAFF, PEOPLE, PHOTO, ROOT_DN, ROOT_PASSWORD, SHIP_CREW, SUFFIX
+from devstack.peers.planetexpress import (
+    ADMIN_STAFF,
+    PEOPLE,
+    PHOTO,
+    ROOT_PASSWORD,
+    SERVICE_ACCOUNT,
+    SHIP_CREW,
+    SUFFIX,
+    provider,
+)
 from devstack.peers.slapd import Slapd
 from devstack.service import Backends, Service
 from devstack.stack import Stack
@@ -37,24 +46,14 @@ def configuration(slapd: Slapd) -> dict[str, Any]:
         "rule-ship": rule(SHIP_CREW, "shipcrew"),
         "rule-test": rule(ADMIN_STAFF, "adminstaff"),
     }
-    account = {"login": ROOT_DN, "password": ROOT_PASSWORD}
-    planet = {
-        "default": True,
-        "ldap_timeout": 15,
-        "ldap_protocol": "ldap",
-        "ldap_basedn": PEOPLE,
-        "servers": slapd.ldap,
-        "secure": False,
-        "serviceaccount": account,
-        "policies": {"acl": {"permit": ["all"]}, "rules": rules},
-    }
+    planet = provider(slapd.ldap, rules)
     crew = {
         "servers": [slapd.ldaps],
         "tls_ca_file": str(slapd.ca_file),
         "ldap_basedn": PEOPLE,
         "groups_ou": SUFFIX,
         "user_filter": "(&(objectClass=person)(uid=%s))",
-        "serviceaccount": account,
+        "serviceaccount": dict(SERVICE_ACCOUNT),
         "policies": {"acl": {"permit": ["shipcrew"]}, "rules": rules},
     }
     return {
