@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import jwt
 import pytest
 
+import oc.auth.keys
 from controllers.auth_controller import AuthController
 from oc.auth import AuthService, DesktopTokens, UserTokens
 from oc.auth.providers import PROVIDER_MAKERS, Account, Attempt, Provider
@@ -133,6 +134,16 @@ def open_site(tmp_path: Path, signing: KeyFiles, datastore: DataStore) -> OpenSi
     return make
 
 
+def noting(done: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which adds ``name`` to ``done`` at each call."""
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        done.append(name)
+        return function(*arguments, **options)
+
+    return noted
+
+
 @pytest.fixture
 def site(open_site: OpenSite) -> Iterator[Site]:
     with open_site() as opened:
@@ -179,6 +190,29 @@ def test_secrets_are_prepared_and_the_login_is_remembered_and_counted(site: Site
     assert set(login.claims["localaccount"]) >= {"passwd", "shadow", "group", "gshadow"}
     assert site.desktop.history == [("fry", "127.0.0.1", "fry@planetexpress.com")]
     assert (site.count("success"), site.count("ldap"), site.count("failed")) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "body", [{"provider": "anonymous"}, {"provider": "planet", "userid": "fry", "password": "slurm"}]
+)
+def test_a_login_costs_one_signature_and_parses_no_key(
+    site: Site, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    done: list[str] = []
+    for where, name in (
+        (jwt.PyJWS, "encode"),
+        (oc.auth.keys, "load_pem_private_key"),
+        (oc.auth.keys, "load_pem_public_key"),
+    ):
+        monkeypatch.setattr(where, name, noting(done, name, getattr(where, name)))
+    assert site.post("auth", body).status == 200
+    assert done == ["encode"]
+
+
+def test_only_a_user_whose_id_is_made_up_counts_as_new(site: Site) -> None:
+    site.login()
+    site.post("auth", {"provider": "planet", "userid": "fry", "password": "slurm"})
+    assert [login.new_user for login in site.desktop.prepared] == [True, False]
 
 
 def test_without_secrets_there_is_no_token(site: Site) -> None:

@@ -125,6 +125,11 @@ def test_an_anonymous_login_is_a_new_user_each_time(make: Callable[..., AuthServ
     )
     assert first.identity.roles == ()
     assert first.identity.domain is None
+    assert first.new_user
+
+
+def test_a_user_whom_a_site_in_front_named_may_have_been_here_before(make: Callable[..., AuthService]) -> None:
+    assert not make().asserted_login("anonymous", "fry", CLIENT, {}).new_user
 
 
 @pytest.mark.parametrize(
