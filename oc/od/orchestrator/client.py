@@ -1,7 +1,7 @@
 """The Kubernetes API as plain calls: JSON dicts or msgspec structures in and out, typed errors, time-outs everywhere.
 
-The official client gives configuration (in-cluster, kubeconfig), credentials and the connection pool; its model
-classes are never used.
+The official client gives configuration (in-cluster, kubeconfig) and credentials; its model classes are never used,
+nor is its transport: see ``oc.od.orchestrator.wire``.
 """
 
 from __future__ import annotations
@@ -15,25 +15,18 @@ from typing import Any, TypeVar, overload
 from urllib.parse import quote, urlencode
 
 import msgspec
-import urllib3
 from kubernetes import config as kubernetes_config
-from kubernetes.client import ApiClient, Configuration
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-)
-from urllib3.util import parse_url
+from kubernetes.client import Configuration
 
 from oc.errors import ODError
 from oc.model.deadline import Deadline
+from oc.od.orchestrator import wire
 from oc.od.orchestrator.credentials import Credentials
+from oc.od.orchestrator.dialing import Dialer
 from oc.od.orchestrator.errors import KubernetesError
 from oc.od.orchestrator.resources import PODS, Resource
-from oc.od.orchestrator.tls import ExecTls
 from oc.od.orchestrator.watchstream import WatchStream
+from oc.od.orchestrator.wire import Answer, Connection, Head, Wire, WireError
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +34,12 @@ T = TypeVar("T")
 Json = dict[str, Any]
 Observer = Callable[[str, str, int, float], None]
 
-USER_AGENT = "pyos/4.4"
+HEADERS = {"User-Agent": "pyos/4.4", "Accept": "application/json", "Accept-Encoding": "identity"}
 CALL_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 4.0
 MAX_TRIES = 4
 PAGE_SIZE = 250
-POOL_SIZE = 64
+KEPT_CONNECTIONS = 64
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -64,7 +57,6 @@ _NAMED = frozenset(("get", "patch", "delete"))
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _READS = frozenset(("get", "list", "watch"))
 _DICT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(dict[str, Any])
-_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 
 
 class _StatusDetails(msgspec.Struct):
@@ -97,7 +89,6 @@ def load_configuration() -> Configuration:
                 f"no Kubernetes configuration: in-cluster: {inside}; kubeconfig: {outside}",
                 doing="loading the Kubernetes configuration",
             ) from outside
-    configuration.connection_pool_maxsize = POOL_SIZE
     return configuration
 
 
@@ -114,13 +105,11 @@ class KubernetesClient:
     ) -> None:
         self.configuration = configuration
         self.namespace = namespace
-        manager = ApiClient(configuration).rest_client.pool_manager
-        # There is one server: a manager would look for its pool, and for proxies and redirects, at each call.
-        self._pool = manager.connection_from_url(configuration.host)
-        self._origin = len(parse_url(configuration.host)._replace(path=None, query=None, fragment=None).url)
+        self._dialer = Dialer(configuration)
+        self._wire = Wire(self._dialer.dial, KEPT_CONNECTIONS)
+        self._headers = {"Host": self._dialer.host, **HEADERS}
         self._observer = observer
         self._sleep = sleep
-        self.exec_tls = ExecTls(configuration)
         self.credentials = Credentials(configuration)
 
     # -- calls -------------------------------------------------------------------------------------------------
@@ -304,22 +293,19 @@ class KubernetesClient:
         )
         doing = f"watch {resource.plural}"
         started = time.monotonic()
-        response = self._send("watch", self.url(resource, query=query), None, "", silence, stream=True, doing=doing)
-        self.observe("watch", resource.plural, response.status, started)
-        if response.status != 200:
-            try:
-                raise _error(response.status, response.headers, response.data, doing)
-            finally:
-                response.close()
-        return WatchStream(response, doing)
+        connection, head = self.open(self.url(resource, query=query), {}, silence, doing=doing)
+        self.observe("watch", resource.plural, head.status, started)
+        if head.status != 200:
+            raise refusal(connection, head, doing)
+        return WatchStream(connection, head, doing)
 
     def server_version(self) -> tuple[int, int]:
         """Major and minor version of the API server. Raises KubernetesError."""
         url = f"{self.configuration.host.rstrip('/')}/version"
-        response = self._send("get", url, None, "", CALL_TIMEOUT, stream=False, doing="get version")
-        if response.status != 200:
-            raise _error(response.status, response.headers, response.data, "get version")
-        found = _DICT.decode(response.data)
+        answer = self._send("get", url, None, "", CALL_TIMEOUT, doing="get version")
+        if answer.status != 200:
+            raise _error(answer.status, answer.fields, answer.body, "get version")
+        found = _DICT.decode(answer.body)
         major, minor = ("".join(c for c in str(found.get(key, "")) if c.isdigit()) for key in ("major", "minor"))
         return int(major or 0), int(minor or 0)
 
@@ -336,7 +322,20 @@ class KubernetesClient:
 
     def headers(self) -> dict[str, str]:
         """Headers with the current credentials."""
-        return {"User-Agent": USER_AGENT, "Accept": "application/json", **self.credentials.headers()}
+        return {**self._headers, **self.credentials.headers()}
+
+    def open(self, url: str, fields: Mapping[str, str], silence: float, *, doing: str) -> tuple[Connection, Head]:
+        """GET what is no call that is answered and over; the caller closes the connection.
+
+        fields: more of the head. silence: seconds the server may be silent. Raises KubernetesError when nobody answers.
+        """
+        data = self._request("watch", url, fields, None)
+        try:
+            connection, head = self._wire.open(data, min(CONNECT_TIMEOUT, silence), silence)
+        except WireError as error:
+            raise _unanswered(error, doing, maybe_done=False) from error
+        self._note(head.status)
+        return connection, head
 
     def call(
         self,
@@ -367,11 +366,11 @@ class KubernetesClient:
             limit = deadline.cap(timeout) if deadline else timeout
             started = time.monotonic()
             try:
-                response = self._send(verb, url, payload, content_type, limit, stream=False, doing=doing)
-                self.observe(verb, kind, response.status, started)
-                if response.status < 400:
-                    return response.data
-                raise _error(response.status, response.headers, response.data, doing)
+                answer = self._send(verb, url, payload, content_type, limit, doing=doing)
+                self.observe(verb, kind, answer.status, started)
+                if answer.status < 400:
+                    return answer.body
+                raise _error(answer.status, answer.fields, answer.body, doing)
             except KubernetesError as error:
                 if error.code == 0:
                     self.observe(verb, kind, 0, started)
@@ -383,33 +382,23 @@ class KubernetesClient:
         raise AssertionError("unreachable")
 
     def _send(
-        self, verb: str, url: str, payload: bytes | None, content_type: str, timeout: float, *, stream: bool, doing: str
-    ) -> urllib3.BaseHTTPResponse:
-        headers = self.headers()
-        if payload is not None:
-            headers["Content-Type"] = content_type
+        self, verb: str, url: str, payload: bytes | None, content_type: str, timeout: float, *, doing: str
+    ) -> Answer:
+        data = self._request(verb, url, {} if payload is None else {"Content-Type": content_type}, payload)
         try:
-            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
-                _METHODS[verb],
-                url[self._origin :],
-                body=payload,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
-                retries=False,
-                redirect=False,
-                preload_content=not stream,
-            )
-        except HTTPError as error:
-            refused = isinstance(error, (NewConnectionError, NameResolutionError))
-            late = isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) and not refused
-            reason = "Timeout" if late else "Unreachable"
-            sent = not isinstance(error, _NEVER_SENT)
-            raise KubernetesError(
-                0, reason, type(error).__name__, doing=doing, maybe_done=sent and verb not in _READS
-            ) from error
-        if response.status == 401:
+            answer = self._wire.exchange(data, min(CONNECT_TIMEOUT, timeout), timeout)
+        except WireError as error:
+            raise _unanswered(error, doing, maybe_done=error.sent and verb not in _READS) from error
+        self._note(answer.status)
+        return answer
+
+    def _request(self, verb: str, url: str, fields: Mapping[str, str], payload: bytes | None) -> bytes:
+        target = url.removeprefix(self._dialer.origin)
+        return wire.request(_METHODS[verb], target, {**self.headers(), **fields}, payload)
+
+    def _note(self, status: int) -> None:
+        if status == 401:
             self.credentials.refused()
-        return response
 
     def observe(self, verb: str, kind: str, code: int, started: float) -> None:
         """Tell the observer of a call that began at monotonic second ``started``."""
@@ -421,7 +410,23 @@ def _query(**parameters: str | int | None) -> str:
     return urlencode({key: value for key, value in parameters.items() if value not in (None, "")})
 
 
-def _error(code: int, headers: Mapping[str, str], body: bytes, doing: str) -> KubernetesError:
+def _unanswered(error: WireError, doing: str, *, maybe_done: bool) -> KubernetesError:
+    return KubernetesError(
+        0, "Timeout" if error.late else "Unreachable", str(error), doing=doing, maybe_done=maybe_done
+    )
+
+
+def refusal(connection: Connection, head: Head, doing: str) -> KubernetesError:
+    """What the API says instead of opening what was asked for; the connection is closed."""
+    try:
+        return _error(head.status, head.fields, connection.body(head), doing)
+    except (OSError, WireError):
+        return _error(head.status, head.fields, b"", doing)
+    finally:
+        connection.close()
+
+
+def _error(code: int, fields: Mapping[str, str], body: bytes, doing: str) -> KubernetesError:
     try:
         status = msgspec.json.decode(body, type=Status)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -433,7 +438,7 @@ def _error(code: int, headers: Mapping[str, str], body: bytes, doing: str) -> Ku
         status.message,
         doing=doing,
         maybe_done=code >= 500,
-        retry_after=_seconds(headers.get("Retry-After")) or details.retry_after_seconds,
+        retry_after=_seconds(fields.get("retry-after")) or details.retry_after_seconds,
         causes=tuple(str(cause.get("field", "")) for cause in details.causes or ()),
     )
 

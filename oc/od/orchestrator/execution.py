@@ -5,26 +5,29 @@ A binary message starts with its channel: 0 stdin, 1 stdout, 2 stderr, 3 the clo
 
 from __future__ import annotations
 
-import logging
+import base64
+import hashlib
+import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from typing import Any, cast
+from urllib.parse import urlencode
 
 import msgspec
 import websocket
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.client import CONNECT_TIMEOUT, USER_AGENT, KubernetesClient, Status
+from oc.od.orchestrator.client import CONNECT_TIMEOUT, KubernetesClient, refusal
 from oc.od.orchestrator.errors import CommandNotStartedError, ExecError, KubernetesError
 from oc.od.orchestrator.resources import PODS
-
-logger = logging.getLogger(__name__)
+from oc.od.orchestrator.wire import Connection
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 DEFAULT_OUTPUT_LIMIT = 64 * 1024
 _STDOUT, _STDERR, _ERROR = 1, 2, 3
+_WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def run_in_container(
         try:
             return _collect(connection, until, output_limit, doing)
         finally:
-            connection.close(timeout=0)
+            connection.close()
     except KubernetesError as error:
         code = error.code
         raise
@@ -74,48 +77,36 @@ def run_in_container(
 
 def _connect(
     client: KubernetesClient, pod: str, container: str, command: Sequence[str], until: Deadline, doing: str
-) -> websocket.WebSocket:
+) -> Connection:
+    """Have the API open a WebSocket (RFC 6455 4.1)."""
     query = urlencode(
         [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", c) for c in command)]
     )
-    url = "ws" + client.url(PODS, pod, "exec", query).removeprefix("http")
-    headers = client.headers()
-    headers["User-Agent"] = USER_AGENT
-    try:
-        connection = websocket.WebSocket(sslopt=client.exec_tls.options(), skip_utf8_validation=True)
-    except OSError as error:  # a certificate file
-        raise KubernetesError(0, "Unreachable", type(error).__name__, doing=doing) from error
-    connection.settimeout(min(CONNECT_TIMEOUT, until.cap(CONNECT_TIMEOUT)))
-    try:
-        connection.connect(  # type: ignore[no-untyped-call]
-            url, header=headers, subprotocols=list(PROTOCOLS), suppress_origin=True, **_proxy(client)
-        )
-    except websocket.WebSocketBadStatusException as error:
-        if error.status_code == 401:
-            client.credentials.refused()
-        raise _refusal(error, doing) from error
-    except (websocket.WebSocketException, OSError) as error:
-        raise KubernetesError(0, "Unreachable", type(error).__name__, doing=doing, maybe_done=True) from error
+    key = base64.b64encode(os.urandom(16)).decode()
+    fields = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": key,
+        "Sec-WebSocket-Protocol": ",".join(PROTOCOLS),
+    }
+    seconds = until.cap(CONNECT_TIMEOUT)
+    connection, head = client.open(client.url(PODS, pod, "exec", query), fields, seconds, doing=doing)
+    if head.status != 101:
+        raise refusal(connection, head, doing)
+    accepted = base64.b64encode(hashlib.sha1(f"{key}{_WEBSOCKET}".encode(), usedforsecurity=False).digest()).decode()
+    if (
+        head.fields.get("sec-websocket-accept") != accepted
+        or head.fields.get("sec-websocket-protocol") not in PROTOCOLS
+    ):
+        connection.close()
+        raise KubernetesError(0, "Unreachable", "no WebSocket of ours", doing=doing, maybe_done=True)
     return connection
 
 
-def _refusal(error: websocket.WebSocketBadStatusException, doing: str) -> KubernetesError:
-    try:
-        status = msgspec.json.decode(error.resp_body or b"{}", type=Status)
-    except msgspec.MsgspecError:
-        status = Status()
-    return KubernetesError(error.status_code, status.reason or "Unknown", status.message, doing=doing)
-
-
-def _proxy(client: KubernetesClient) -> dict[str, Any]:
-    proxy = client.configuration.proxy
-    if not proxy:
-        return {"http_no_proxy": ["*"]}
-    parts = urlsplit(proxy)
-    return {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "proxy_type": "http"}
-
-
-def _collect(connection: websocket.WebSocket, until: Deadline, output_limit: int, doing: str) -> ExecResult:
+def _collect(connection: Connection, until: Deadline, output_limit: int, doing: str) -> ExecResult:
+    frames = websocket.WebSocket(skip_utf8_validation=True)
+    frames.sock, frames.connected = cast(socket.socket, connection), True
     output = {_STDOUT: bytearray(), _STDERR: bytearray()}
     truncated = False
     while True:
@@ -124,7 +115,7 @@ def _collect(connection: websocket.WebSocket, until: Deadline, output_limit: int
             raise ExecError(status=504, doing=f"{doing}: no exit status in time")
         connection.settimeout(left)
         try:
-            opcode, data = connection.recv_data()
+            opcode, data = frames.recv_data()
         except websocket.WebSocketTimeoutException:
             continue
         except (websocket.WebSocketException, OSError) as error:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 
-import urllib3
-from urllib3.exceptions import HTTPError, ReadTimeoutError
-
 from oc.od.orchestrator.errors import KubernetesError
-
-logger = logging.getLogger(__name__)
+from oc.od.orchestrator.wire import Connection, Head, WireError
 
 
 class WatchStream:
     """An open watch: iterate for its JSON lines; ``close`` from any thread ends the iteration."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, doing: str) -> None:
-        self._response = response
+    def __init__(self, connection: Connection, head: Head, doing: str) -> None:
+        self._connection = connection
+        self._head = head
         self._doing = doing
         self._closed = threading.Event()
 
@@ -29,22 +25,18 @@ class WatchStream:
         """
         rest = b""
         try:
-            for chunk in self._response.stream(65536, decode_content=False):
-                lines = (rest + chunk).split(b"\n")
+            for part in self._connection.parts(self._head):
+                lines = (rest + part).split(b"\n")
                 rest = lines.pop()
                 yield from (line for line in lines if line.strip())
-        except (HTTPError, OSError, ValueError, AttributeError) as error:
-            # ValueError and AttributeError: what http.client raises when another thread closes the socket.
+        except (OSError, WireError) as error:
             if not self._closed.is_set():
-                reason = "Silent" if isinstance(error, ReadTimeoutError) else "Disconnected"
+                reason = "Silent" if isinstance(error, TimeoutError) else "Disconnected"
                 raise KubernetesError(0, reason, type(error).__name__, doing=self._doing) from error
         finally:
-            self._response.close()
+            self._connection.close()
 
     def close(self) -> None:
         """End the watch. The reading thread wakes up at once."""
         self._closed.set()
-        try:
-            self._response.shutdown()
-        except (HTTPError, OSError, ValueError, AttributeError, RuntimeError):
-            logger.debug("watch was closed already")
+        self._connection.interrupt()

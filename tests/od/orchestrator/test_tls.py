@@ -1,4 +1,6 @@
-"""TLS of exec: one context, sessions resumed, certificates of the files as they are now, an unknown server refused."""
+"""TLS to the API server: one context, sessions resumed, certificates of the files as they are now, an unknown server
+refused.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from oc.model.deadline import Deadline
 from oc.model.identity import Login
 from oc.od.orchestrator import Desktop, KubernetesClient, KubernetesError, Orchestrator
 from oc.od.orchestrator.execution import run_in_container
-from oc.od.orchestrator.tls import BufferedSocket, ExecTls, ResumingContext
+from oc.od.orchestrator.resources import PODS
+from oc.od.orchestrator.tls import ResumingContext, ServerTls
 
 from .support import CLIENT, Progress
 
@@ -31,33 +34,48 @@ def run(desktop: Desktop) -> Callable[[KubernetesClient], int]:
     return lambda client: run_in_container(client, desktop.name, "x-graphical", ["/bin/true"], timeout=10).exit_code
 
 
+@pytest.fixture
+def contexts(monkeypatch: pytest.MonkeyPatch) -> list[ResumingContext]:
+    """The context of each connection that was closed."""
+    seen: list[ResumingContext] = []
+    original = ResumingContext.keep_session
+
+    def noting(self: ResumingContext, sock: ssl.SSLSocket) -> None:
+        seen.append(self)
+        original(self, sock)
+
+    monkeypatch.setattr(ResumingContext, "keep_session", noting)
+    return seen
+
+
 def test_the_second_command_resumes_the_session_of_the_first(
     configuration: Configuration, run: Callable[[KubernetesClient], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reused: list[bool | None] = []
-    original = BufferedSocket.shutdown
+    original = ResumingContext.keep_session
 
-    def noting(self: BufferedSocket, how: int) -> None:
-        reused.append(self.session_reused)
-        original(self, how)
+    def noting(self: ResumingContext, sock: ssl.SSLSocket) -> None:
+        reused.append(sock.session_reused)
+        original(self, sock)
 
-    monkeypatch.setattr(BufferedSocket, "shutdown", noting)
+    monkeypatch.setattr(ResumingContext, "keep_session", noting)
     client = KubernetesClient(configuration, "abcdesktop")
     assert [run(client) for _ in range(3)] == [0, 0, 0]
     assert reused == [False, True, True]
 
 
 def test_a_session_the_server_knows_no_more_is_replaced(
-    configuration: Configuration, run: Callable[[KubernetesClient], int]
+    configuration: Configuration, run: Callable[[KubernetesClient], int], contexts: list[ResumingContext]
 ) -> None:
     client = KubernetesClient(configuration, "abcdesktop")
-    context = client.exec_tls.options()["context"]
     assert run(client) == 0
+    context = contexts[0]
     first = context.last_session
     assert first is not None
     context.set_ciphers("ALL")  # what the session was agreed on is no matter
     context.maximum_version = ssl.TLSVersion.TLSv1_2  # a session of TLS 1.3 cannot be resumed
     assert run(client) == 0
+    assert contexts[1] is context
     assert context.last_session is not first
 
 
@@ -65,23 +83,42 @@ def test_one_context_serves_until_a_file_changes(configuration: Configuration, t
     authorities = tmp_path / "ca.crt"
     shutil.copy(configuration.ssl_ca_cert, authorities)
     configuration.ssl_ca_cert = str(authorities)
-    subject = ExecTls(configuration)
-    first = subject.options()["context"]
-    assert subject.options()["context"] is first
+    subject = ServerTls(configuration)
+    first = subject.context()
+    assert subject.context() is first
     os.utime(authorities, (1, 1))
-    assert subject.options()["context"] is not first
+    assert subject.context() is not first
+
+
+def test_an_authority_may_be_given_as_text(
+    configuration: Configuration, run: Callable[[KubernetesClient], int]
+) -> None:
+    configuration.refresh_api_key_hook = None  # it would set the file again
+    configuration.ca_cert_data = Path(configuration.ssl_ca_cert).read_text()
+    configuration.ssl_ca_cert = None
+    assert run(KubernetesClient(configuration, "abcdesktop")) == 0
 
 
 def test_a_server_of_another_authority_is_refused(
     configuration: Configuration, run: Callable[[KubernetesClient], int]
 ) -> None:
-    configuration.refresh_api_key_hook = None  # it would set the file again
+    configuration.refresh_api_key_hook = None
     configuration.ssl_ca_cert = None  # those of the system
-    with pytest.raises(KubernetesError) as caught:
-        run(KubernetesClient(configuration, "abcdesktop"))
-    assert caught.value.code == 0
+    client = KubernetesClient(configuration, "abcdesktop", sleep=lambda seconds: None)
+    for act in (lambda: run(client), lambda: client.items(PODS, "type=none")):
+        with pytest.raises(KubernetesError) as caught:
+            act()
+        assert (caught.value.code, caught.value.maybe_done) == (0, False)
     configuration.verify_ssl = False
     assert run(KubernetesClient(configuration, "abcdesktop")) == 0
+
+
+def test_a_server_of_another_name_is_refused(configuration: Configuration) -> None:
+    configuration.tls_server_name = "elsewhere.example.org"
+    client = KubernetesClient(configuration, "abcdesktop", sleep=lambda seconds: None)
+    with pytest.raises(KubernetesError) as caught:
+        client.items(PODS, "type=none")
+    assert "CertVerification" in caught.value.api_message
 
 
 def test_a_certificate_file_that_is_missing_is_an_error_of_the_call(
@@ -92,16 +129,6 @@ def test_a_certificate_file_that_is_missing_is_an_error_of_the_call(
     with pytest.raises(KubernetesError) as caught:
         run(KubernetesClient(configuration, "abcdesktop"))
     assert caught.value.code == 0
-
-
-def test_bytes_come_in_order_whatever_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = iter([b"abcdef", b"ghi", b"j" * 16384, b""])
-    monkeypatch.setattr(ssl.SSLSocket, "recv", lambda self, buflen, flags: next(records)[:buflen])
-    subject = BufferedSocket.__new__(BufferedSocket)
-    assert [subject.recv(1), subject.recv(2), subject.recv(10), subject.recv(1)] == [b"a", b"bc", b"def", b"g"]
-    assert subject.recv(100_000) == b"hi"
-    assert subject.recv(100_000) == b"j" * 16384
-    assert subject.recv(1) == b""
 
 
 def test_contexts_verify_by_default() -> None:
