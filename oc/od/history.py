@@ -140,7 +140,8 @@ class History:
         # A record leaves when it is written or given up. Only the thread takes away.
         self._waiting: deque[_Record] = deque()
         self._waiting_bytes = 0
-        self._dropped = 0
+        self._refused = 0
+        self._overflowed = 0
 
     @property
     def waiting(self) -> int:
@@ -150,7 +151,7 @@ class History:
     @property
     def dropped(self) -> int:
         """How many records were not kept, for whatever reason."""
-        return self._dropped
+        return self._refused + self._overflowed
 
     def login(self, identity: Identity, client: ClientInfo, attributes: Mapping[str, Any]) -> None:
         """Keep a successful login.
@@ -210,20 +211,20 @@ class History:
         if thread is None:
             return
         end = time.monotonic() + seconds
-        written = self.flush(seconds)
+        self.flush(seconds)
         with self._lock:
             self._stopping.set()
             self._arrived.notify()  # wakes a thread that has nothing to do
         thread.join(max(0.1, end - time.monotonic()))
-        if not written:
-            logger.warning("%d history records are lost, the database did not take them in %g s", self.waiting, seconds)
+        if lost := self.waiting:
+            logger.warning("%d history records are lost, the database did not take them in %g s", lost, seconds)
 
     def _put(self, database: str, collection: str, document: dict[str, Any], *, lasting: bool = True) -> None:
         # The id is made here: a record sent twice is stored once.
         try:
             data = bson.encode({"_id": ObjectId(), **document})
         except (BSONError, OverflowError, UnicodeError) as error:
-            self._count_dropped()
+            self._count_refused()
             logger.error("a %s record is not kept in the history: %s", document["type"], type(error).__name__)
             return
         with self._lock:
@@ -233,15 +234,15 @@ class History:
                 self._waiting_bytes += len(data)
                 self._arrived.notify()
                 self._ensure_thread()
-        if not fits:
-            dropped = self._count_dropped()
-            if dropped == 1 or dropped % 1000 == 0:
-                logger.error("history records are dropped, %d so far: too many wait for the database", dropped)
+            else:
+                self._overflowed += 1
+            dropped = self._overflowed
+        if not fits and (dropped == 1 or dropped % 1000 == 0):
+            logger.error("history records are dropped, %d so far: too many wait for the database", dropped)
 
-    def _count_dropped(self, count: int = 1) -> int:
+    def _count_refused(self, count: int = 1) -> None:
         with self._lock:
-            self._dropped += count
-            return self._dropped
+            self._refused += count
 
     def _ensure_thread(self) -> None:
         """Hold the lock."""
@@ -257,7 +258,7 @@ class History:
                     return  # stopping, and the database is away: the records stay
             except Exception:
                 logger.exception("%d history records are lost", len(batch))  # a bad record must not end the history
-                self._count_dropped(len(batch))
+                self._count_refused(len(batch))
             self._forget(len(batch))
             if len(batch) < MAX_BATCH:
                 self._stopping.wait(PAUSE_SECONDS)
@@ -292,7 +293,7 @@ class History:
             except ODError as error:
                 if len(records) > 1:  # one of them is at fault, or each: that shows one by one
                     return all(self._write(database, [record]) for record in records)
-                self._count_dropped()
+                self._count_refused()
                 logger.error("a record of %s is not kept in the history: %s", database, error.message)
                 return True
             else:

@@ -98,11 +98,12 @@ def test_too_many_waiting_records_are_dropped_counted_and_said(
 ) -> None:
     history = History(datastores(own_database), max_waiting_bytes=1500)
     with caplog.at_level(logging.ERROR):
+        history.login(Identity("p", "t", "bad", "\ud800"), BROWSER, {})
         for _ in range(10):
             history.login(FRY, BROWSER, {})
     assert caplog.text.count("history records are dropped") == 1
     assert 0 < history.waiting < 10
-    assert history.waiting + history.dropped == 10
+    assert history.waiting + history.dropped == 11
     history.stop(0.1)
 
 
