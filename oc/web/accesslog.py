@@ -14,7 +14,7 @@ def log_access(call: Call, target: str, protocol: str, reply: Reply) -> None:
     """Log one answered request. target: the requested path; its query may carry codes and keys and is left out."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    size = len(reply.body) if reply.has_body else "-"
+    size = reply.length if reply.has_body else "-"
     request = _escaped(f"{call.method} {target} {protocol}")
     referer, agent = _escaped(call.headers.get("Referer", "")), _escaped(call.headers.get("User-Agent", ""))
     logger.info('%s - -  "%s" %d %s "%s" "%s"', call.peer[0], request, reply.status, size, referer, agent)

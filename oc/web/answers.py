@@ -52,12 +52,25 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished answer. ``value`` is the JSON value it was made of (for the trace), None for other content."""
+    """A finished answer. ``value`` is the JSON value it was made of (for the trace), None for other content.
+
+    pieces: its body. A large one is not copied to put something around it.
+    """
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    pieces: tuple[bytes | memoryview, ...] = ()
     value: object = None
+
+    @property
+    def body(self) -> bytes:
+        """All pieces in one."""
+        return b"".join(self.pieces)
+
+    @property
+    def length(self) -> int:
+        """Of the body, in bytes."""
+        return sum(map(len, self.pieces))
 
     @property
     def has_body(self) -> bool:
@@ -75,7 +88,7 @@ def finish(value: object, *, envelope: bool) -> Reply:
     headers: dict[str, str] = {"Content-Type": JSON_TYPE}
     if isinstance(value, Content):
         data = value.data.encode() if isinstance(value.data, str) else value.data
-        return Reply(value.status, {"Content-Type": value.content_type, **value.headers}, data)
+        return Reply(value.status, {"Content-Type": value.content_type, **value.headers}, (data,))
     document: object
     if isinstance(value, Success):
         headers.update(value.headers)
@@ -88,8 +101,8 @@ def finish(value: object, *, envelope: bool) -> Reply:
     else:
         document = {"status": 200, "result": value, "message": "ok"} if envelope else value
         if envelope and isinstance(value, msgspec.Raw):
-            return Reply(200, headers, b"".join((_BEFORE, value, _AFTER)), document)
-    return Reply(200, headers, encode(document), document)
+            return Reply(200, headers, (_BEFORE, memoryview(value), _AFTER), document)
+    return Reply(200, headers, (encode(document),), document)
 
 
 def _fallback(value: Any) -> Any:

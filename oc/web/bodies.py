@@ -9,12 +9,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from cheroot.errors import MaxSizeExceeded
 
-from oc.errors import BadRequestError, ODError
-from oc.web.exposing import LARGE_MAX_BODY, METHODS_WITH_BODY, Route
+from oc.errors import BadRequestError, ODError, UnavailableError
+from oc.web.exposing import METHODS_WITH_BODY, Route
+from oc.web.wire import BusyError
 
 ACCEPTED_TYPES = ("application/json", "text/javascript")
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 64
+RETRY_SECONDS = 5
 
 
 class LengthRequiredError(ODError):
@@ -52,7 +54,6 @@ def read_document(route: Route, method: str, headers: Mapping[str, str], stream:
             return {}
         raise LengthRequiredError
     if length is not None and length > route.max_body and not chunked:
-        _drain(stream, length)
         raise TooLargeError
     data = b"" if length == 0 and not chunked else _read(route, stream, None if chunked else length)
     if not data.strip():
@@ -108,26 +109,14 @@ def _content_length(headers: Mapping[str, str]) -> int | None:
 def _read(route: Route, stream: Readable, length: int | None) -> bytes:
     try:
         data = stream.read(route.max_body + 1 if length is None else length)
-        if len(data) > route.max_body:
-            _drain(stream, LARGE_MAX_BODY)
-            raise TooLargeError
     except MaxSizeExceeded as error:
         raise TooLargeError from error
+    except BusyError as error:
+        raise UnavailableError("the service is busy, please try again", retry_after=RETRY_SECONDS) from error
     except (OSError, ValueError) as error:
         raise BadRequestError("the request body could not be read") from error
+    if len(data) > route.max_body:
+        raise TooLargeError
     if length is not None and len(data) < length:
         raise BadRequestError("the request body is incomplete")
     return data
-
-
-def _drain(stream: Readable, length: int) -> None:
-    """Read and drop what a client is still sending, within reason: many read no answer before they have sent all."""
-    left = length if length <= LARGE_MAX_BODY else 0
-    try:
-        while left > 0:
-            data = stream.read(min(left, 65536))
-            if not data:
-                return
-            left -= len(data)
-    except (OSError, ValueError, MaxSizeExceeded):
-        return

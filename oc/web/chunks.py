@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 from cheroot.errors import MaxSizeExceeded
 
-from oc.web.wire import MAX_HEADERS, TimedReader
+from oc.web.head import MAX_FIELDS
 
 MAX_LINE: Final = 4096
 """Of a line before a chunk, with its extensions, and of a trailer, both of which are ignored."""
@@ -15,18 +15,27 @@ MAX_LINE: Final = 4096
 MAX_CHUNKS: Final = 32 * 1024
 """Each costs as much as some thousand bytes; clients that stream write a few kilobytes at once."""
 
+
+class Source(Protocol):
+    """Where the chunks come from: ``size`` bytes, or a line with its end, fewer at the end of the stream."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def readline(self, limit: int, /) -> bytes: ...
+
+
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class ChunkedBody:
-    """The bytes in the chunks, up to the end of the trailers. most: how many there may be."""
+    """The bytes in the chunks. most: how many there may be. ended: everything was read, the trailers too."""
 
-    def __init__(self, source: TimedReader, most: int) -> None:
+    def __init__(self, source: Source, most: int) -> None:
         self._source = source
         self._most = most
         self._left = 0
         self._chunks = 0
-        self._ended = False
+        self._last = False
+        self.ended = False
 
     def read(self, size: int, /) -> bytes:
         """``size`` bytes, fewer at the end. Raises OSError, MaxSizeExceeded, ValueError for what are no chunks."""
@@ -41,7 +50,7 @@ class ChunkedBody:
 
     def _begins(self) -> bool:
         """Read the line before a chunk; False when there are no more."""
-        if self._ended:
+        if self._last:
             return False
         self._chunks += 1
         line = _SIZE.fullmatch(self._source.readline(MAX_LINE))
@@ -52,13 +61,14 @@ class ChunkedBody:
         if self._most < 0:
             raise MaxSizeExceeded
         if not self._left:
-            self._ended = True
+            self._last = True
             self._skip_trailers()
-        return not self._ended
+            self.ended = True
+        return not self._last
 
     def _skip_trailers(self) -> None:
         """To the very end: a connection closed with something unread is reset, and the answer lost."""
-        for _ in range(MAX_HEADERS + 1):
+        for _ in range(MAX_FIELDS + 1):
             line = self._source.readline(MAX_LINE)
             if line == b"\r\n":
                 return

@@ -25,4 +25,4 @@ def not_modified(method: str, header: str | None, answered: Mapping[str, str]) -
     etag = answered.get("ETag")
     if method not in ("GET", "HEAD") or etag is None or not matches(header, etag):
         return None
-    return Reply(304, {}, b"")
+    return Reply(304, {})

@@ -99,7 +99,7 @@ class Exchange:
     def end(self) -> None:
         """Tell of it."""
         call, api = self._call, self._api
-        reply = self._reply or Reply(500, {}, b"")
+        reply = self._reply or Reply(500, {})
         try:
             log_access(call, self._target, self._arrival.protocol, reply)
             trace_response(call, self._match.endpoint.route if self._match else None, reply, api.trace_limit)

@@ -26,8 +26,8 @@ def trace_response(call: Call, route: Route | None, reply: Reply, limit: int) ->
     """Log the path and the redacted answer; content that is not JSON shows as its size."""
     if call.notrace or (route is not None and not route.trace) or not logger.isEnabledFor(logging.INFO):
         return
-    if reply.value is None and reply.body:
-        text = f"[{len(reply.body)} bytes of {reply.headers.get('Content-Type', 'unknown type')}]"
+    if reply.value is None and reply.length:
+        text = f"[{reply.length} bytes of {reply.headers.get('Content-Type', 'unknown type')}]"
     else:
         text = traced(reply.value, limit)
     logger.info("%s %d %s", call.path, reply.status, text)

@@ -1,30 +1,25 @@
-"""Reading requests from the socket: strictly (RFC 9112), and in bounded time.
+"""The bytes of one connection. Nobody waits for a client but where it says so, and then for a bounded time.
 
-A proxy in front and this server must agree where a request ends, or one user's bytes become another's request. What
-proxies read differently (two lengths, a length beside chunks, blanks before a colon) is therefore refused here, where
-cheroot takes a guess. And a client that sends a byte every few seconds must not keep a thread.
+A client that sends a byte every few seconds, or takes its answer so, must not keep a thread: its connection rests in
+oc.web.parking until there is something to do.
 """
 
 from __future__ import annotations
 
-import io
-import re
+import math
+import select
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from cheroot.server import HeaderReader
-
-MAX_HEADERS: Final = 200
 HEAD_SECONDS: Final = 20.0
 """For a request line and its headers."""
 
 HASTY_SECONDS: Final = 2.0
-"""For the same, and for a body, while many clients are being waited for."""
+"""For what a thread waits for while many of them do."""
 
 BODY_SECONDS: Final = 30.0
 BODY_BYTES_A_SECOND: Final = 64 * 1024
@@ -32,100 +27,35 @@ BODY_BYTES_A_SECOND: Final = 64 * 1024
 
 ANSWER_SECONDS: Final = 60.0
 
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_BLANKS: Final = b" \t"
-#: Repeated, nobody knows which one counts.
-_ONCE: Final = frozenset(
-    {b"Host", b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Abcauthorization", b"Authorization"}
-    | {b"X-Api-Key"}
-)
-#: Several lines are one list.
-_LISTS: Final = frozenset({b"Accept", b"Accept-Language", b"Connection", b"Te", b"Via", b"X-Forwarded-For"})
+FOLLOWING_SECONDS: Final = 0.01
+"""How long a thread waits for more on a connection before it looks for other work."""
+
+PIECE: Final = 16 * 1024
+LARGE_PIECE: Final = 128 * 1024
 
 
-class StrictHeaderReader(HeaderReader):
-    """Reads the header lines of a request. Names with ``_`` are dropped: in WSGI they would look like those with ``-``.
-
-    Folded lines are joined by a blank (nginx sends client certificates so).
-    """
-
-    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        """Fill ``hdict``. Raises ValueError with a text for the client, cheroot's MaxSizeExceeded."""
-        headers: dict[bytes, bytes] = {} if hdict is None else hdict
-        name = b""
-        for _ in range(MAX_HEADERS + 1):
-            line = rfile.readline()
-            if line == b"\r\n":
-                return headers
-            if not line.endswith(b"\r\n"):
-                raise ValueError("header lines must end with CRLF")
-            if _CONTROL.search(line[:-2]):
-                raise ValueError("a header holds a control character")
-            if line[:1] in (b" ", b"\t"):
-                if not name:
-                    raise ValueError("the first header line is folded")
-                headers[name] = headers.get(name, b"") + b" " + line.strip()
-                continue
-            raw, colon, value = line[:-2].partition(b":")
-            if not colon or not _NAME.fullmatch(raw):
-                raise ValueError("illegal header line")
-            name = raw.title()
-            _add(headers, name, value.strip(_BLANKS))
-            if b"_" in name:
-                del headers[name]
-        raise ValueError("too many headers")
-
-
-def _add(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    known = headers.get(name)
-    if known is None:
-        headers[name] = value
-    elif name in _ONCE:
-        raise ValueError(f"repeated header {name.decode('ascii')}")
-    elif name in _LISTS:
-        headers[name] = known + b", " + value
-    else:
-        headers[name] = known + b"; " + value if name == b"Cookie" else value
-
-
-def framing_error(headers: dict[bytes, bytes], protocol: bytes) -> str | None:
-    """Why nobody can tell for sure where the request ends; None when everybody can."""
-    length = headers.get(b"Content-Length")
-    if length is not None and not (length.isdigit() and len(length) < 19):
-        return "invalid Content-Length"
-    coding = headers.get(b"Transfer-Encoding")
-    if coding is not None:
-        if coding.strip(_BLANKS).lower() != b"chunked":
-            return "unknown Transfer-Encoding"
-        if length is not None:
-            return "both Content-Length and Transfer-Encoding"
-        if protocol != b"HTTP/1.1":
-            return "Transfer-Encoding needs HTTP/1.1"
-    return None
-
-
-def keeps_connection(headers: dict[bytes, bytes], protocol: str) -> bool:
-    """Whether the client wants to send another request on its connection (RFC 9112 9.3); options are of any case."""
-    options = {option.strip(_BLANKS).lower() for option in headers.get(b"Connection", b"").split(b",")}
-    return b"close" not in options and (protocol == "HTTP/1.1" or b"keep-alive" in options)
+class BusyError(OSError):
+    """Too many threads wait for clients already."""
 
 
 class Waiting:
     """How many worker threads wait for bytes of clients, and how much patience that leaves. Thread-safe."""
 
     def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """threads: of the server; a quarter of them may wait patiently."""
+        """threads: of the server; a quarter of them may wait patiently, another one hastily, never all."""
         self.clock = clock
         self._patient = max(1, threads // 4)
+        self._hasty = max(1, min(2 * self._patient, threads - 1))
         self._waiting = 0
         self._lock = threading.Lock()
 
-    def enter(self) -> bool:
-        """Begin to wait; whether there are few enough to be patient."""
+    def enter(self) -> float:
+        """Begin to wait; for how many seconds at most. Raises BusyError, and nothing has begun, for none."""
         with self._lock:
+            if self._waiting >= self._hasty:
+                raise BusyError("too many clients are waited for")
             self._waiting += 1
-            return self._waiting <= self._patient
+            return math.inf if self._waiting <= self._patient else HASTY_SECONDS
 
     def leave(self) -> None:
         """End what ``enter`` began."""
@@ -133,127 +63,148 @@ class Waiting:
             self._waiting -= 1
 
 
-class TimedSocket(socket.SocketIO):
-    """The bytes of a connection; reading and writing raise TimeoutError when the time given by ``begin`` is over.
+def limit_reads(sock: socket.socket) -> None:
+    """Have the kernel end a wait for bytes after FOLLOWING_SECONDS, on this socket and on those it accepts.
 
-    idle: seconds a client may be silent at most. The kernel watches the time: Python would poll before each call, and
-    give up the interpreter once more for it.
+    Python's own timeouts poll before each call, and give the interpreter to another thread once more.
+    """
+    limit = struct.pack("@ll", 0, int(FOLLOWING_SECONDS * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
+class Stream:
+    """A socket, what has come in and nobody took yet, and what has yet to go out.
+
+    inbox: to be taken from its beginning. ended: the client sends no more. silence: seconds a client may do nothing.
+    began: when what is under way did, by the clock of ``waiting``.
     """
 
-    def __init__(self, sock: socket.socket, mode: Any, waiting: Waiting, idle: float) -> None:
-        super().__init__(sock, mode)
-        sock.settimeout(None)
-        self._socket = sock
-        self._option = socket.SO_RCVTIMEO if "r" in mode else socket.SO_SNDTIMEO
-        self._limit = 0.0
-        self._waiting = waiting
-        self._idle = idle
-        self._began = waiting.clock()
-        self._seconds = HEAD_SECONDS
-        self._following: float | None = None
-        self.ended = False
+    __slots__ = ("_seconds", "_silence", "_socket", "_touched", "_unsent", "_waiting", "began", "ended", "inbox")
 
-    @contextmanager
-    def following(self, seconds: float) -> Iterator[None]:
-        """Meanwhile reading waits no longer than ``seconds``, not at all for none, and gives None when nothing came."""
-        self._following = seconds
-        try:
-            yield
-        finally:
-            self._following = None
+    def __init__(self, sock: socket.socket, waiting: Waiting, silence: float) -> None:
+        """sock: blocking, after ``limit_reads``."""
+        self._socket = sock
+        self._waiting = waiting
+        self._silence = silence
+        self._unsent: list[memoryview] = []
+        self.inbox = bytearray()
+        self.ended = False
+        self.begin(HEAD_SECONDS)
 
     def begin(self, seconds: float) -> None:
-        """From now on everything must be done within ``seconds``."""
-        self._began, self._seconds = self._waiting.clock(), seconds
+        """From now on the client has ``seconds`` for what is under way."""
+        self.began = self._touched = self._waiting.clock()
+        self._seconds = seconds
 
-    def readinto(self, buffer: Any) -> int | None:
-        """See io.RawIOBase. ended: the client has sent all it will."""
-        if self._following is not None:
-            if not self._following:
-                return None
-            self._set_limit(self._following)
-            count = super().readinto(buffer)
-            self.ended = count == 0
-            return count
-        patient = self._waiting.enter()
-        try:
-            self._set_limit(self._left(self._seconds if patient else min(self._seconds, HASTY_SECONDS)))
-            count = super().readinto(buffer)
-        finally:
-            self._waiting.leave()
-        return _in_time(count)
+    def deadline(self, silence: float | None = None) -> float:
+        """When to give up, by the clock. silence: instead of the usual one."""
+        return min(self.began + self._seconds, self._touched + (self._silence if silence is None else silence))
 
-    def write(self, data: Any) -> int:
-        """See io.RawIOBase."""
-        self._set_limit(self._left(self._seconds))
-        return _in_time(super().write(data))
+    def is_late(self) -> bool:
+        """Whether what is under way takes too long."""
+        return self._waiting.clock() >= self.began + self._seconds
 
-    def _left(self, seconds: float) -> float:
-        left = self._began + seconds - self._waiting.clock()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return min(left, self._idle)
+    # -- in ----------------------------------------------------------------------------------------------------------
 
-    def _set_limit(self, seconds: float) -> None:
-        if seconds != self._limit:
-            self._socket.setsockopt(socket.SOL_SOCKET, self._option, _timeval(seconds))
-            self._limit = seconds
+    def receive(self, size: int = PIECE, *, following: bool = False) -> bool:
+        """Take what is there, if anything is; the end of the stream is something. Raises OSError.
 
-
-def _timeval(seconds: float) -> bytes:
-    """``struct timeval``; at least a microsecond, for nothing means for ever."""
-    whole, rest = divmod(max(1, int(seconds * 1_000_000)), 1_000_000)
-    return struct.pack("@ll", whole, rest)
-
-
-def _in_time(count: int | None) -> int:
-    if count is None:
-        raise TimeoutError("timed out")
-    return count
-
-
-class TimedReader(io.BufferedReader):
-    """What cheroot reads a TimedSocket with; its own reader is written in Python and costs more than all the rest."""
-
-    def __init__(self, raw: TimedSocket, size: int) -> None:
-        super().__init__(raw, size)
-        self._source = raw
-        self.bytes_read = 0
-        self.failed = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """See io.BufferedReader. failed: what had come before an error is lost, nobody knows where the next request
-        begins.
+        following: wait for it FOLLOWING_SECONDS.
         """
         try:
-            return super().read(size)
-        except OSError:
-            self.failed = True
-            raise
+            data = self._socket.recv(size, 0 if following else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        self._touched = self._waiting.clock()
+        if data:
+            self.inbox += data
+        else:
+            self.ended = True
+        return True
 
-    def has_data(self) -> bool:
-        """Whether something was read from the socket that nobody has taken yet."""
-        return self.has_more(0)
+    def read(self, size: int) -> bytes:
+        """``size`` bytes, fewer at the end; waits for them. Raises OSError: TimeoutError, BusyError."""
+        while len(self.inbox) < size and not self.ended:
+            self._receive_more()
+        return self._take(size)
 
-    def has_more(self, seconds: float) -> bool:
-        """Whether the client sends anything, or leaves, within ``seconds``."""
-        with self._source.following(seconds):
+    def readline(self, limit: int) -> bytes:
+        """A line with its end, or ``limit`` bytes of it, or what there is before the end. Raises OSError."""
+        end = self.inbox.find(b"\n", 0, limit)
+        while end < 0 and len(self.inbox) < limit and not self.ended:
+            self._receive_more()
+            end = self.inbox.find(b"\n", 0, limit)
+        return self._take(end + 1 if end >= 0 else limit)
+
+    def drop(self, size: int) -> int:
+        """Forget up to ``size`` bytes that have come; how many."""
+        size = min(size, len(self.inbox))
+        del self.inbox[:size]
+        return size
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self.inbox[:size])
+        del self.inbox[:size]
+        return data
+
+    def _receive_more(self) -> None:
+        while not self.receive(LARGE_PIECE):
+            patience = self._waiting.enter()
             try:
-                return bool(self.peek(1)) or self._source.ended
-            except OSError:
-                return True
+                self.wait(select.POLLIN, patience)
+            finally:
+                self._waiting.leave()
 
+    def wait(self, event: int, patience: float = math.inf) -> None:
+        """Until the client does something. patience: seconds since ``begin``. Raises TimeoutError."""
+        left = min(self.deadline(), self.began + patience) - self._waiting.clock()
+        poll = select.poll()
+        poll.register(self._socket, event)
+        if left <= 0 or not poll.poll(left * 1000):
+            raise TimeoutError("timed out")
 
-class TimedWriter:
-    """What cheroot writes to a TimedSocket with."""
+    # -- out ---------------------------------------------------------------------------------------------------------
 
-    def __init__(self, raw: TimedSocket) -> None:
-        self._raw = raw
-        self.bytes_written = 0
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return sum(len(piece) for piece in self._unsent)
 
-    def write(self, data: bytes) -> None:
-        """Send everything. Raises OSError, TimeoutError among them."""
-        left = memoryview(data)
-        while left:
-            left = left[self._raw.write(left) :]
-        self.bytes_written += len(data)
+    def send(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Send as much as the client takes, after what is unsent already. Raises OSError."""
+        self._unsent += (memoryview(piece) for piece in pieces)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what the client takes of the rest; whether nothing is left. Raises OSError."""
+        while self._unsent:
+            try:
+                sent = self._transmit(self._unsent)
+            except BlockingIOError:
+                return False
+            self._touched = self._waiting.clock()
+            while self._unsent and sent >= len(self._unsent[0]):
+                sent -= len(self._unsent.pop(0))
+            if sent:
+                self._unsent[0] = self._unsent[0][sent:]
+        return True
+
+    def _transmit(self, pieces: list[memoryview]) -> int:
+        return self._socket.sendmsg(pieces, (), socket.MSG_DONTWAIT)
+
+    def end(self) -> None:
+        """Tell the client that nothing more comes."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def deafen(self) -> None:
+        """Whoever waits for the client waits no longer."""
+        self._socket.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """What is unsent is lost; so is what was sent last, when the client still sends."""
+        self._unsent.clear()
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()

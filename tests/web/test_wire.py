@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import re
 import socket
 import struct
 import threading
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,15 +22,9 @@ from hypothesis import strategies as st
 from oc.od.base_controller import BaseController
 from oc.web import Call, expose
 from oc.web.chunks import MAX_CHUNKS, MAX_LINE, ChunkedBody
-from oc.web.wire import (
-    HASTY_SECONDS,
-    HEAD_SECONDS,
-    TimedReader,
-    TimedSocket,
-    Waiting,
-    framing_error,
-    keeps_connection,
-)
+from oc.web.connection import GATHERED
+from oc.web.head import Head, RefusedHeadError, read_head
+from oc.web.wire import FOLLOWING_SECONDS, HASTY_SECONDS, HEAD_SECONDS, BusyError, Stream, Waiting, limit_reads
 
 from .harness import Client, serving
 
@@ -181,7 +175,7 @@ def test_a_chunk_larger_than_any_body_is_413(client: Client) -> None:
 
 def chunked(text: bytes) -> tuple[ChunkedBody, io.BytesIO]:
     source = io.BytesIO(text)
-    return ChunkedBody(cast(TimedReader, source), 1000), source
+    return ChunkedBody(source, 1000), source
 
 
 def test_a_line_that_never_ends_is_not_kept() -> None:
@@ -192,7 +186,7 @@ def test_a_line_that_never_ends_is_not_kept() -> None:
 
 
 def test_a_body_of_very_many_chunks_is_not_put_together() -> None:
-    body = ChunkedBody(cast(TimedReader, io.BytesIO(b"1\r\nx\r\n" * (MAX_CHUNKS + 1))), 2 * MAX_CHUNKS)
+    body = ChunkedBody(io.BytesIO(b"1\r\nx\r\n" * (MAX_CHUNKS + 1)), 2 * MAX_CHUNKS)
     assert len(body.read(MAX_CHUNKS)) == MAX_CHUNKS
     with pytest.raises(ValueError, match="chunks"):
         body.read(1)
@@ -245,40 +239,56 @@ def test_a_request_without_host_is_400(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "protocol", "acceptable"),
+    ("headers", "protocol", "framing"),
     [
-        ({}, b"HTTP/1.1", True),
-        ({b"Content-Length": b"0"}, b"HTTP/1.0", True),
-        ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.1", True),
-        ({b"Transfer-Encoding": b"chunked"}, b"HTTP/1.0", False),
-        ({b"Transfer-Encoding": b" Chunked"}, b"HTTP/1.1", True),
-        ({b"Transfer-Encoding": b""}, b"HTTP/1.1", False),
-        ({b"Content-Length": b"-1"}, b"HTTP/1.1", False),
-        ({b"Content-Length": b""}, b"HTTP/1.1", False),
-        ({b"Content-Length": b"9" * 30}, b"HTTP/1.1", False),
+        ("", "HTTP/1.1", (0, False)),
+        ("Content-Length: 0", "HTTP/1.0", (0, False)),
+        ("Content-Length: 12", "HTTP/1.1", (12, False)),
+        ("Transfer-Encoding: chunked", "HTTP/1.1", (0, True)),
+        ("Transfer-Encoding:  Chunked", "HTTP/1.1", (0, True)),
+        ("Transfer-Encoding: chunked", "HTTP/1.0", None),
+        ("Transfer-Encoding: gzip, chunked", "HTTP/1.1", None),
+        ("Transfer-Encoding: ", "HTTP/1.1", None),
+        ("Content-Length: -1", "HTTP/1.1", None),
+        ("Content-Length: \xb2", "HTTP/1.1", None),
+        ("Content-Length: ", "HTTP/1.1", None),
+        ("Content-Length: " + "9" * 30, "HTTP/1.1", None),
     ],
 )
-def test_where_a_request_ends_must_be_certain(headers: dict[bytes, bytes], protocol: bytes, acceptable: bool) -> None:
-    assert (framing_error(headers, protocol) is None) == acceptable
+def test_where_a_request_ends_must_be_certain(headers: str, protocol: str, framing: tuple[int, bool] | None) -> None:
+    text = f"GET / {protocol}\r\n{headers}".encode("latin-1")
+    if framing is None:
+        with pytest.raises(RefusedHeadError):
+            read_head(text)
+    else:
+        head = read_head(text.removesuffix(b"\r\n"))
+        assert (head.length, head.chunked) == framing
 
 
 @pytest.mark.parametrize(
     ("options", "protocol", "kept"),
     [
         (None, "HTTP/1.1", True),
-        (b"close", "HTTP/1.1", False),
-        (b"Close", "HTTP/1.1", False),
-        (b"keep-alive, CLOSE", "HTTP/1.1", False),
-        (b"closed", "HTTP/1.1", True),
+        ("close", "HTTP/1.1", False),
+        ("Close", "HTTP/1.1", False),
+        ("keep-alive, CLOSE", "HTTP/1.1", False),
+        ("closed", "HTTP/1.1", True),
         (None, "HTTP/1.0", False),
-        (b"Keep-Alive", "HTTP/1.0", True),
-        (b"TE,keep-alive", "HTTP/1.0", True),
-        (b"keep-alive, close", "HTTP/1.0", False),
+        ("Keep-Alive", "HTTP/1.0", True),
+        ("TE,keep-alive", "HTTP/1.0", True),
+        ("keep-alive, close", "HTTP/1.0", False),
     ],
 )
-def test_a_client_says_whether_it_keeps_its_connection(options: bytes | None, protocol: str, kept: bool) -> None:
-    headers = {} if options is None else {b"Connection": options}
-    assert keeps_connection(headers, protocol) == kept
+def test_a_client_says_whether_it_keeps_its_connection(options: str | None, protocol: str, kept: bool) -> None:
+    fields = {} if options is None else {"Connection": options}
+    assert Head("GET", "/", protocol, fields, 0, False).keeps_connection == kept
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_the_reader_of_heads_fail(data: bytes) -> None:
+    for text in (data, b"GET / HTTP/1.1\r\n" + data):
+        with contextlib.suppress(RefusedHeadError):
+            assert read_head(text).method
 
 
 def test_the_options_of_a_connection_are_of_any_case(client: Client) -> None:
@@ -302,113 +312,128 @@ def wire() -> Iterator[SimpleNamespace]:
     """Both ends of a connection, and the clock the server's end reads."""
     clock = Clock()
     ours, theirs = socket.socketpair()
+    limit_reads(ours)
     waiting = Waiting(4, clock)
-    raw = TimedSocket(ours, "rb", waiting, idle=5)
-    reader = TimedReader(raw, 8192)
-    yield SimpleNamespace(clock=clock, raw=raw, reader=reader, theirs=theirs, ours=ours, waiting=waiting)
+    yield SimpleNamespace(clock=clock, stream=Stream(ours, waiting, 5.0), theirs=theirs, ours=ours, waiting=waiting)
     ours.close()
     theirs.close()
 
 
 def test_a_byte_now_and_then_does_not_extend_the_time_for_a_request(wire: SimpleNamespace) -> None:
-    wire.raw.begin(HEAD_SECONDS)
+    wire.stream.begin(HEAD_SECONDS)
     for _ in range(int(HEAD_SECONDS) // 4):
+        assert wire.stream.deadline() > wire.clock.now
         wire.theirs.sendall(b"x")
-        assert wire.reader.read(1) == b"x"
+        assert wire.stream.receive()
         wire.clock.now += 4
-    wire.theirs.sendall(b"x")
+    assert wire.stream.is_late()
+    assert wire.stream.deadline() <= wire.clock.now
     with pytest.raises(TimeoutError):
-        wire.reader.read(1)
+        wire.stream.read(100)
+
+
+def test_a_client_that_is_silent_has_less_time_than_one_that_sends(wire: SimpleNamespace) -> None:
+    wire.stream.begin(HEAD_SECONDS)
+    assert wire.stream.deadline() == wire.clock.now + 5
+    wire.clock.now += 4
+    wire.theirs.sendall(b"x")
+    assert wire.stream.receive()
+    assert wire.stream.deadline() == wire.clock.now + 5
 
 
 def test_the_next_request_of_a_connection_has_its_own_time(wire: SimpleNamespace) -> None:
-    wire.raw.begin(HEAD_SECONDS)
+    wire.stream.begin(HEAD_SECONDS)
     wire.clock.now += 3600
-    wire.raw.begin(HEAD_SECONDS)
+    wire.stream.begin(HEAD_SECONDS)
+    assert not wire.stream.is_late()
     wire.theirs.sendall(b"x")
-    assert wire.reader.read(1) == b"x"
+    assert wire.stream.read(1) == b"x"
 
 
 def test_while_many_are_waited_for_nobody_is_waited_for_long(wire: SimpleNamespace) -> None:
-    wire.raw.begin(HEAD_SECONDS)
+    wire.stream.begin(HEAD_SECONDS)
     wire.clock.now += HASTY_SECONDS + 1
     wire.theirs.sendall(b"xy")
-    assert wire.reader.raw.read(1) == b"x"
-    assert wire.waiting.enter()
+    assert wire.stream.read(1) == b"x"
+    assert wire.waiting.enter() == math.inf
+    assert wire.stream.read(1) == b"y"  # what is there already is not waited for
     with pytest.raises(TimeoutError):
-        wire.reader.raw.read(1)
+        wire.stream.read(1)
     wire.waiting.leave()
-    assert wire.reader.raw.read(1) == b"y"
+    wire.theirs.shutdown(socket.SHUT_WR)
+    assert wire.stream.read(1) == b""
 
 
-def test_after_half_a_body_nobody_knows_where_the_next_request_begins(wire: SimpleNamespace) -> None:
-    """What had come before the time was over is lost: of a second try the next request would be a part."""
-    wire.raw.begin(HEAD_SECONDS)
-    wire.theirs.sendall(b"half of ")
-    wire.clock.now += HEAD_SECONDS - 0.05
-    with pytest.raises(TimeoutError):
-        wire.reader.read(12)
-    assert wire.reader.failed
+def test_half_of_the_threads_never_wait_for_clients(wire: SimpleNamespace) -> None:
+    waiting = Waiting(8, wire.clock)
+    assert [waiting.enter() for _ in range(4)] == [math.inf, math.inf, HASTY_SECONDS, HASTY_SECONDS]
+    for _ in range(2):
+        with pytest.raises(BusyError):
+            waiting.enter()
+    waiting.leave()
+    assert waiting.enter() == HASTY_SECONDS
+
+
+def test_a_body_that_would_be_waited_for_by_too_many_is_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enter(_: Waiting) -> float:
+        raise BusyError("too many clients are waited for")
+
+    monkeypatch.setattr(Waiting, "enter", enter)
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
+        sock.sendall(post(f"Content-Length: {10 * GATHERED}\r\n", "{").encode())
+        assert sock.recv(65536).startswith(b"HTTP/1.1 503")
 
 
 def test_a_connection_is_not_used_again_when_its_body_could_not_be_read(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = TimedSocket.readinto
-    late = iter([False, True])
+    def late(stream: Stream, event: int, patience: float = 0) -> None:
+        sock.sendall(b"x" * 32 + get().encode())
+        raise TimeoutError("timed out")
+
     received = b""
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
-
-        def readinto(raw: TimedSocket, buffer: Any) -> int | None:
-            if next(late, False):
-                sock.sendall(b"x" * 32 + get().encode())
-                raise TimeoutError("timed out")
-            return read(raw, buffer)
-
-        monkeypatch.setattr(TimedSocket, "readinto", readinto)
-        sock.sendall(post("Content-Length: 40\r\n", "half of ").encode())
-        with contextlib.suppress(ConnectionResetError):
-            while data := sock.recv(65536):
-                received += data
+        monkeypatch.setattr(Stream, "wait", late)
+        sock.sendall(post(f"Content-Length: {10 * GATHERED}\r\n", "half of ").encode())
+        while data := sock.recv(65536):
+            received += data
     assert received.startswith(b"HTTP/1.1 400")
     assert received.count(b"HTTP/1.1 ") == 1
 
 
-def test_the_wait_for_a_next_request_ends_with_its_first_byte_and_loses_none(wire: SimpleNamespace) -> None:
-    assert not wire.reader.has_more(0.001)
+def test_the_wait_for_a_next_request_ends_with_its_first_byte(wire: SimpleNamespace) -> None:
+    assert not wire.stream.receive(following=True)
     wire.theirs.sendall(b"next")
-    assert wire.reader.has_more(5)
-    assert wire.reader.has_data()
-    wire.raw.begin(HEAD_SECONDS)
-    assert wire.reader.read(4) == b"next"
-    assert not wire.reader.has_data()
+    assert wire.stream.receive(following=True)
+    assert wire.stream.read(4) == b"next"
 
 
 def test_the_wait_for_a_next_request_ends_when_the_client_leaves(wire: SimpleNamespace) -> None:
     wire.theirs.close()
-    assert wire.reader.has_more(5)
-    wire.raw.begin(HEAD_SECONDS)
-    assert wire.reader.read(1) == b""
+    assert wire.stream.receive(following=True)
+    assert wire.stream.ended
+    assert wire.stream.read(1) == b""
 
 
 def test_a_wait_is_one_call_of_the_kernel(wire: SimpleNamespace) -> None:
     """With a timeout of Python's each call would be two, and each gives the interpreter to another thread."""
     assert wire.ours.gettimeout() is None
-    wire.theirs.sendall(b"x")
-    wire.raw.begin(HEAD_SECONDS)
-    assert wire.reader.read(1) == b"x"
     limit = struct.unpack("@ll", wire.ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16))
-    assert limit == (5, 0)
+    assert 0 < limit[0] + limit[1] / 1e6 < 2 * FOLLOWING_SECONDS
 
 
-def test_an_answer_nobody_takes_is_given_up(wire: SimpleNamespace) -> None:
-    writer = TimedSocket(wire.ours, "wb", wire.waiting, idle=0.05)
-    writer.begin(1)
-    with pytest.raises(TimeoutError):
-        deque(iter(lambda: writer.write(b"x" * 65536), None), maxlen=0)
-    wire.clock.now += 2
-    with pytest.raises(TimeoutError):
-        writer.write(b"x")
+def test_what_a_client_does_not_take_is_kept_and_sent_when_it_does(wire: SimpleNamespace) -> None:
+    body = bytes(range(256)) * 8192
+    wire.stream.send((b"head", memoryview(body), b"", b"tail"))
+    assert wire.stream.unsent > 0
+    assert not wire.stream.flush()
+    received = bytearray()
+    while wire.stream.unsent:
+        received += wire.theirs.recv(1 << 20)
+        wire.stream.flush()
+    wire.ours.shutdown(socket.SHUT_WR)
+    received += b"".join(iter(lambda: wire.theirs.recv(1 << 20), b""))
+    assert bytes(received) == b"head" + body + b"tail"
 
 
 def test_a_slow_client_is_told_so_and_others_are_served_meanwhile(client: Client) -> None:
