@@ -6,6 +6,7 @@ A binary message starts with its channel: 0 stdin, 1 stdout, 2 stderr, 3 the clo
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import socket
@@ -64,9 +65,13 @@ def run_in_container(
     try:
         connection = _connect(client, pod, container, command, until, doing)
         code = 101
+        frames = websocket.WebSocket(skip_utf8_validation=True)
+        frames.sock, frames.connected = cast(socket.socket, connection), True
         try:
-            return _collect(connection, until, output_limit, doing)
+            return _collect(frames, until, output_limit, doing)
         finally:
+            with contextlib.suppress(websocket.WebSocketException, OSError):
+                frames.send_close()  # without it the API holds its side for seconds
             connection.close()
     except KubernetesError as error:
         code = error.code
@@ -104,16 +109,14 @@ def _connect(
     return connection
 
 
-def _collect(connection: Connection, until: Deadline, output_limit: int, doing: str) -> ExecResult:
-    frames = websocket.WebSocket(skip_utf8_validation=True)
-    frames.sock, frames.connected = cast(socket.socket, connection), True
+def _collect(frames: websocket.WebSocket, until: Deadline, output_limit: int, doing: str) -> ExecResult:
     output = {_STDOUT: bytearray(), _STDERR: bytearray()}
     truncated = False
     while True:
         left = until.remaining()
         if left <= 0:
             raise ExecError(status=504, doing=f"{doing}: no exit status in time")
-        connection.settimeout(left)
+        frames.settimeout(left)
         try:
             opcode, data = frames.recv_data()
         except websocket.WebSocketTimeoutException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from oc.od.orchestrator import Desktop, ExecError, KubernetesClient, KubernetesE
 from oc.od.orchestrator.errors import CommandNotStartedError
 from oc.od.orchestrator.execution import ExecResult, exit_code, run_in_container
 from oc.od.orchestrator.notify import notify_user
+from oc.od.orchestrator.wire import Connection
 
 from .support import CLIENT, Progress
 
@@ -68,6 +70,24 @@ def test_a_command_that_does_not_end_is_left(orchestrator: Orchestrator, desktop
 def test_a_command_that_does_not_exist_was_never_started(orchestrator: Orchestrator, desktop: Desktop) -> None:
     with pytest.raises(CommandNotStartedError):
         run_in_container(orchestrator.client, desktop.name, "x-graphical", ["/no/such/command"], timeout=10)
+
+
+@pytest.mark.parametrize("script", ["true", "sleep 20"])
+def test_the_api_is_told_when_nobody_listens_any_more(
+    orchestrator: Orchestrator, desktop: Desktop, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a close frame it holds its side of the connection for seconds."""
+    sent: list[int] = []
+    send = Connection.send
+
+    def noting(self: Connection, data: bytes) -> int:
+        sent.append(data[0])
+        return send(self, data)
+
+    monkeypatch.setattr(Connection, "send", noting)
+    with suppress(ExecError):
+        run(orchestrator, desktop, script, timeout=0.4 if "sleep" in script else 10)
+    assert sent == [0x88]
 
 
 def test_a_container_that_does_not_exist_is_refused_by_the_api(orchestrator: Orchestrator, desktop: Desktop) -> None:
