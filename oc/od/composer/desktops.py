@@ -97,7 +97,7 @@ class Desktops:
             desktop = self._keep(found, identity, client, progress, deadline)
             if desktop is not None:
                 return desktop
-        return self._create(identity, client, progress, deadline)
+        return self._create(identity, client, progress, deadline, looked=found is None)
 
     def _keep(
         self, found: Desktop, identity: Identity, client: ClientInfo, progress: Progress, deadline: Deadline
@@ -136,7 +136,9 @@ class Desktops:
             ) from error
         self._accounting.increment("desktop", "deletesuccess")
 
-    def _create(self, identity: Identity, client: ClientInfo, progress: Progress, deadline: Deadline) -> Desktop:
+    def _create(
+        self, identity: Identity, client: ClientInfo, progress: Progress, deadline: Deadline, *, looked: bool
+    ) -> Desktop:
         progress("b.Creating a new desktop")
         self._accounting.increment("desktop", "new")
         try:
@@ -148,6 +150,7 @@ class Desktops:
                     deadline,
                     authorized_key=self._authorized_key(identity.userid),
                     timezone=client.timezone,
+                    looked=looked,
                 )
         except ODError:
             self._accounting.increment("desktop", "createfailed")

@@ -216,14 +216,16 @@ class Orchestrator:
         *,
         authorized_key: str | None = None,
         timezone: str = "",
+        looked: bool = False,
     ) -> Desktop:
         """Create the user's desktop and wait until it runs; one that somebody else is creating is joined.
 
+        looked: ``find_desktop`` has just found none, so that the user's pods need not be listed once more.
         Raises LaunchFailedError with a text for the user; nothing half made is left behind. Other ODErrors: the
         cluster is away or the configuration makes no valid pod.
         """
         launched = self._launcher.launch(
-            LaunchRequest(identity, client, progress, deadline, authorized_key=authorized_key, timezone=timezone)
+            LaunchRequest(identity, client, progress, deadline, authorized_key, timezone, looked)
         )
         desktop = self._describe(launched.pod)
         if launched.vnc is not None:

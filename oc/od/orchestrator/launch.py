@@ -17,12 +17,12 @@ from oc.model.identity import ClientInfo, Identity, PosixAccount
 from oc.od.orchestrator.claiming import DesktopClaims
 from oc.od.orchestrator.client import Json, KubernetesClient
 from oc.od.orchestrator.errors import KubernetesError, LaunchFailedError
-from oc.od.orchestrator.manifests import network, posix, selectors
+from oc.od.orchestrator.manifests import labels, network, posix, selectors
 from oc.od.orchestrator.manifests.desktop import desktop_pod
 from oc.od.orchestrator.manifests.types import Draw, HomeVolume
 from oc.od.orchestrator.masking import masked_pod
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import POD, POD_LIST, Pod, choose
+from oc.od.orchestrator.podmodel import DESKTOP, POD, POD_LIST, Pod, choose
 from oc.od.orchestrator.resources import PODS
 from oc.od.orchestrator.starting import PodStarter, PodVanishedError, Progress, StartWatch
 from oc.od.orchestrator.storage import HomeStorage
@@ -54,7 +54,7 @@ def draw(suffix: str, now: str) -> Draw:
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What a launch is made from."""
+    """What a launch is made from. ``looked``: the user's pods were listed a moment ago, and the cache has them."""
 
     identity: Identity
     client: ClientInfo
@@ -62,6 +62,7 @@ class LaunchRequest:
     deadline: Deadline
     authorized_key: str | None = None
     timezone: str = ""
+    looked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Launcher:
         taken: set[str] = set()
         for attempt in range(MAX_ROUNDS):
             found = self._store.read(request.identity, request.deadline, pods=True)
-            pods = self.live_desktops(request.identity, request.deadline)
+            pods = self._desktops(request, attempt)
             existing = choose(pods)
             if existing is not None:
                 joined = self._join(request, existing, found.vnc)
@@ -140,6 +141,15 @@ class Launcher:
             if attempt > 1:
                 self._sleep(min(request.deadline.cap(1.0), random.uniform(0.02, 0.1 * attempt)))
         raise LaunchFailedError("your desktop is being changed by another session, please try again")
+
+    def _desktops(self, request: LaunchRequest, attempt: int) -> list[Pod]:
+        """The user's desktop pods. They are not listed again right after a list that had none: what came up since
+        has the name of the claim, and is found by that when the pod is posted.
+        """
+        user = labels.identity_labels(request.identity)["access_userid"]
+        if attempt == 0 and request.looked and not self._cache.of_user(user, DESKTOP):
+            return []
+        return self.live_desktops(request.identity, request.deadline)
 
     def live_desktops(self, identity: Identity, deadline: Deadline | None = None) -> list[Pod]:
         """The user's desktop pods of any phase, from the API, fed to the cache."""

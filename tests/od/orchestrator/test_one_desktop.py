@@ -21,8 +21,8 @@ from .support import CLIENT, PODS, SECRETS, ClusterAdmin, Progress
 MERGE = "application/merge-patch+json"
 
 
-def create(orchestrator: Orchestrator, identity: Identity, seconds: float = 40) -> Desktop:
-    return orchestrator.create_desktop(identity, CLIENT, Progress(), Deadline(seconds))
+def create(orchestrator: Orchestrator, identity: Identity, seconds: float = 40, *, looked: bool = False) -> Desktop:
+    return orchestrator.create_desktop(identity, CLIENT, Progress(), Deadline(seconds), looked=looked)
 
 
 def created_pods(admin: ClusterAdmin) -> int:
@@ -32,18 +32,24 @@ def created_pods(admin: ClusterAdmin) -> int:
     )
 
 
-def launch_together(replicas: list[Orchestrator], identity: Identity, number: int) -> list[Desktop]:
-    """As many launches at the same moment, spread over the replicas."""
+def launch_together(
+    replicas: list[Orchestrator], identity: Identity, number: int, *, looking: bool = False
+) -> list[Desktop]:
+    """As many launches at the same moment, spread over the replicas; ``looking``: all have seen that there is none."""
     start = threading.Barrier(number)
 
     def launch(index: int) -> Desktop:
+        replica = replicas[index % len(replicas)]
+        looked = looking and replica.find_desktop(identity) is None
+        assert looked is looking
         start.wait(30)
-        return create(replicas[index % len(replicas)], identity, 60)
+        return create(replica, identity, 60, looked=looked)
 
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(launch, range(number)))
 
 
+@pytest.mark.parametrize("looking", [False, True], ids=["", "all-looked"])
 @pytest.mark.parametrize("ended", ["deleted", "failed", "slowly going away"])
 def test_launches_at_once_after_an_earlier_desktop_end_in_one_new_desktop(
     orchestrator: Orchestrator,
@@ -51,6 +57,7 @@ def test_launches_at_once_after_an_earlier_desktop_end_in_one_new_desktop(
     logged_in: Identity,
     admin: ClusterAdmin,
     ended: str,
+    looking: bool,
 ) -> None:
     """They must agree on a new name and password first."""
     if ended == "failed":
@@ -66,7 +73,7 @@ def test_launches_at_once_after_an_earlier_desktop_end_in_one_new_desktop(
         admin.api("DELETE", path, {})
     admin.forget_requests()
     try:
-        desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 40)
+        desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 40, looking=looking)
     finally:
         if ended == "slowly going away":
             admin.api("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
@@ -79,14 +86,23 @@ def test_launches_at_once_after_an_earlier_desktop_end_in_one_new_desktop(
     assert base64.b64decode(secret["data"]["password"]).decode() == desktops[0].vnc_password
 
 
+def test_a_first_launch_takes_five_calls(orchestrator: Orchestrator, logged_in: Identity, admin: ClusterAdmin) -> None:
+    with admin.counted() as calls:
+        assert orchestrator.find_desktop(logged_in) is None
+        create(orchestrator, logged_in, looked=True)
+    assert calls == {"list pods": 1, "list secrets": 2, "create secrets": 1, "create pods": 1}
+
+
+@pytest.mark.parametrize("looking", [False, True], ids=["", "all-looked"])
 def test_fifty_launches_on_each_of_two_replicas_end_in_one_desktop(
     orchestrator: Orchestrator,
     make_orchestrator: Callable[..., Orchestrator],
     logged_in: Identity,
     admin: ClusterAdmin,
+    looking: bool,
 ) -> None:
     admin.forget_requests()
-    desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 100)
+    desktops = launch_together([orchestrator, make_orchestrator()], logged_in, 100, looking=looking)
     assert len({desktop.uid for desktop in desktops}) == 1
     assert len({desktop.vnc_password for desktop in desktops}) == 1
     assert all(desktop.is_reachable for desktop in desktops)
