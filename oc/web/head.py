@@ -18,6 +18,7 @@ _PROTOCOL: Final = re.compile(r"HTTP/\d\.\d")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Also what ends a line for some readers, and not for others.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
+_HOST: Final = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=%\[\]:-]*")
 _BLANKS: Final = " \t"
 #: Repeated, nobody knows which one counts.
 _ONCE: Final = frozenset(
@@ -71,6 +72,8 @@ def read_head(data: bytes) -> Head:
     if _CONTROL.search(text):
         raise RefusedHeadError("a control character, or a line that does not end with CRLF")
     fields = _fields(rest) if rest else {}
+    if not _HOST.fullmatch(fields.get("Host", "")):
+        raise RefusedHeadError("invalid Host")
     length, chunked = _framing(fields, protocol)
     return Head(method, target, protocol, fields, length, chunked)
 

@@ -35,6 +35,7 @@ QUIET_SECONDS: Final = 60.0
 """Without trouble, before trouble is told of again."""
 
 _AT_ONCE: Final = 64
+_CLOSED_AT_ONCE: Final = 256
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -75,8 +76,7 @@ class Parking:
             while not self._stopping:
                 self._turn(max(0.0, sweep - self._clock()))
                 now = self._clock()
-                if now >= sweep:
-                    self.expire(now)
+                if now >= sweep and not self.expire(now):
                     sweep = now + expiration_interval
         finally:
             self._ended.set()
@@ -172,14 +172,17 @@ class Parking:
         self._paused_until = self._clock() + PAUSE_SECONDS
         self._epoll.modify(self._listener, 0)
 
-    def expire(self, now: float) -> None:
-        """Close the connections that have rested too long."""
+    def expire(self, now: float) -> bool:
+        """Close connections that have rested too long; whether there are more than it takes at once."""
         if self._paused_until != -math.inf and now >= self._paused_until:
             self._paused_until = -math.inf
             self._epoll.modify(self._listener, select.EPOLLIN)
-        for descriptor, (connection, _) in self._snapshot():
-            if connection.deadline <= now and self._take(descriptor) is connection:
+        late = [descriptor for descriptor, (connection, _) in self._snapshot() if connection.deadline <= now]
+        for descriptor in late[:_CLOSED_AT_ONCE]:
+            connection = self._take(descriptor)
+            if connection is not None:
                 connection.expire()
+        return len(late) > _CLOSED_AT_ONCE
 
     def _snapshot(self) -> list[tuple[int, tuple[Connection, int]]]:
         with self._lock:

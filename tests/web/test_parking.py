@@ -208,6 +208,16 @@ def test_half_a_request_is_told_when_its_time_is_over(running: Running) -> None:
     assert rest(resting) == b""
 
 
+def test_many_that_are_late_at_once_do_not_keep_others_waiting(monkeypatch: pytest.MonkeyPatch, still: Running) -> None:
+    monkeypatch.setattr(parking, "_CLOSED_AT_ONCE", 3)
+    for number in range(7):
+        still.connect()
+        assert eventually(lambda: still.parking._turn(0.1) or len(still.parking._resting)) == number + 1
+    still.later(HEAD_SECONDS)
+    assert [still.parking.expire(still.clock.now) for _ in range(3)] == [True, True, False]
+    assert not still.parking._resting
+
+
 def test_an_answer_nobody_takes_is_given_up(running: Running) -> None:
     slow = running.connect(b"GET /API/slow/large HTTP/1.1\r\nHost: x\r\n\r\n", buffer=4096)
     assert running.amid_request()
