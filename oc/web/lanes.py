@@ -101,7 +101,8 @@ class Lane:
 
     def _wait(self, me: _Caller, told: Callable[[int], None] | None) -> None:
         over = me.named and sum(me.counts) >= max(1, self.capacity * 7 // 8)
-        if len(self._line) >= self.queue or over:
+        # Not by the line alone: who is in it may have a place already, and only not run yet.
+        if self._inside + len(self._line) >= self.capacity or over:
             raise self._full()
         self._line.append(me)
         me.counts[WAITING] += 1

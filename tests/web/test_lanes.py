@@ -124,6 +124,26 @@ def test_who_waits_gets_the_place_that_becomes_free():
     assert entered.is_set()
 
 
+def test_nobody_is_refused_while_those_who_wait_have_free_places_and_only_not_run_yet():
+    lane = Lane("test", size=1, queue=1, patience=20)
+    first = lane.enter()
+    first.__enter__()
+
+    def work() -> None:
+        with lane.enter():
+            pass
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    assert until(lambda: lane.load == (1, 1))
+    with lane._condition:  # nobody else gets to run
+        first.__exit__(None, None, None)
+        assert lane.load == (0, 1)
+        with lane.enter():
+            assert lane.load == (1, 0)
+    waiting.join(20)
+
+
 def test_patience_ends():
     lane = Lane("x", size=1, queue=1, patience=0.01)
     with lane.enter(), pytest.raises(UnavailableError), lane.enter():
