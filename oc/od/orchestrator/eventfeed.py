@@ -6,16 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import msgspec
+from oc.od.orchestrator.podmodel import EVENT_CHANGE, Pod, PodEvent
 
-from oc.od.orchestrator.podmodel import Pod, PodEvent
-
-_EVENT = msgspec.json.Decoder(PodEvent)
 Receiver = Callable[[PodEvent], None]
 
 
 class EventFeed:
     """Handler of the one event watch of the process. Keeps nothing: an event nobody waits for is dropped."""
+
+    changes = EVENT_CHANGE
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,12 +43,10 @@ class EventFeed:
     def bookmark(self, version: str) -> None:
         """Handler: nothing to do."""
 
-    def apply(self, change: str, item: msgspec.Raw) -> str:
+    def apply(self, change: str, event: PodEvent) -> None:
         """Handler: hand the event on, unless it is being removed."""
-        event = _EVENT.decode(item)
         if change != "DELETED":
             with self._lock:
                 receivers = list(self._receivers.get(event.involved_object.name, ()))
             for receiver in receivers:
                 receiver(event)
-        return event.metadata.resource_version

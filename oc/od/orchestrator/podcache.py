@@ -14,7 +14,7 @@ from operator import itemgetter
 import msgspec
 
 from oc.model.deadline import Deadline
-from oc.od.orchestrator.podmodel import POD, Pod, pack, unpack, version_number
+from oc.od.orchestrator.podmodel import POD_CHANGE, Pod, pack, unpack, version_number
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class PodCache:
     Filled by a Reflector (it is its Handler) and by what this process itself writes (``take``), so that a writer
     reads its own writes. Listeners are called outside the lock with (ADDED|MODIFIED|DELETED, pod), once a change.
     """
+
+    changes = POD_CHANGE
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -207,15 +209,13 @@ class PodCache:
             self._announce("DELETED", kept.pod())
         self.bookmark(version)
 
-    def apply(self, change: str, item: msgspec.Raw) -> str:
+    def apply(self, change: str, pod: Pod) -> None:
         """Handler: one event of the watch."""
-        pod = POD.decode(item)
         if change == "DELETED":
             self._delete(pod)
         else:
             self._put(pod, watched=True)
         self.bookmark(pod.metadata.resource_version)
-        return pod.metadata.resource_version
 
     def bookmark(self, version: str) -> None:
         """Handler: the watch has shown everything up to ``version``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ APPLICATION = "pod_application"
 PULL = "pod_application_pull"
 SHARED_SELECTOR = f"type in ({DESKTOP},{APPLICATION},{PULL})"
 GRAPHICAL_LETTER = "x"
+T = TypeVar("T")
 
 
 class _Kube(msgspec.Struct, gc=False, omit_defaults=True, rename="camel"):
@@ -256,7 +257,16 @@ class PodList(_Kube):
     items: list[Pod] = []
 
 
+class Change(msgspec.Struct, Generic[T], gc=False):
+    """A line of a watch: ADDED, MODIFIED, DELETED, BOOKMARK (of which the resourceVersion counts) or ERROR."""
+
+    type: str
+    object: T
+
+
 POD_LIST = msgspec.json.Decoder(PodList)
+POD_CHANGE = msgspec.json.Decoder(Change[Pod])
+EVENT_CHANGE = msgspec.json.Decoder(Change[PodEvent])
 POD = msgspec.json.Decoder(Pod)
 _PACK = msgspec.msgpack.Encoder()
 _UNPACK = msgspec.msgpack.Decoder(Pod)

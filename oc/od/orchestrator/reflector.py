@@ -7,14 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from oc.errors import ODError
 from oc.od.orchestrator.client import PAGE_SIZE, KubernetesClient, Status
 from oc.od.orchestrator.errors import KubernetesError
-from oc.od.orchestrator.podmodel import POD_LIST, EventMeta, ListPage, Pod, PodList
+from oc.od.orchestrator.podmodel import POD_LIST, Change, EventMeta, ListPage, Meta, Pod, PodList
 from oc.od.orchestrator.resources import Resource
 from oc.od.orchestrator.watchstream import WatchStream
 
@@ -28,17 +28,25 @@ MAX_BACKOFF = 60.0
 _PAGE = msgspec.json.Decoder(ListPage)
 
 
-class _WatchEvent(msgspec.Struct):
-    type: str
-    object: msgspec.Raw
+class Versioned(Protocol):
+    """An object of a collection."""
+
+    @property
+    def metadata(self) -> EventMeta | Meta:
+        """Has the resourceVersion."""
 
 
-class _Bookmark(msgspec.Struct):
-    metadata: EventMeta = msgspec.field(default_factory=EventMeta)
+V = TypeVar("V", bound=Versioned)
 
 
-class Handler(Protocol):
-    """Takes what the reflector reads, in the order of the API, in the reflector's thread."""
+class Handler(Protocol[V]):
+    """Takes what the reflector reads, in the order of the API, in the reflector's thread.
+
+    ``changes`` decodes a line of the watch.
+    """
+
+    @property
+    def changes(self) -> msgspec.json.Decoder[Change[V]]: ...
 
     def listed(self, pods: list[Pod]) -> None:
         """A part of the collection."""
@@ -46,16 +54,15 @@ class Handler(Protocol):
     def complete(self, names: set[str], version: str) -> None:
         """The whole collection as of ``version`` has these names; all parts of it were told."""
 
-    def apply(self, change: str, item: msgspec.Raw) -> str:
-        """One change: ADDED, MODIFIED or DELETED; returns the item's resourceVersion."""
+    def apply(self, change: str, item: V, /) -> None:
+        """One change: ADDED, MODIFIED or DELETED."""
 
     def bookmark(self, version: str) -> None:
         """Nothing of the collection changed up to ``version``."""
 
 
-WATCH_EVENT = msgspec.json.Decoder(_WatchEvent)
-_MARK = msgspec.json.Decoder(_Bookmark)
-_STATUS = msgspec.json.Decoder(Status)
+WATCH_EVENT = msgspec.json.Decoder(Change[msgspec.Raw])
+_ERROR = msgspec.json.Decoder(Change[Status])
 
 
 class Reflector:
@@ -69,7 +76,7 @@ class Reflector:
         self,
         client: KubernetesClient,
         resource: Resource,
-        handler: Handler,
+        handler: Handler[Any],
         *,
         label_selector: str = "",
         field_selector: str = "",
@@ -209,13 +216,23 @@ class Reflector:
         self._failures = 0 if self._clock() - opened > 1 else self._failures + 1
 
     def _take(self, line: bytes) -> None:
-        event = WATCH_EVENT.decode(line)
-        if event.type == "ERROR":
-            status = _STATUS.decode(event.object)
-            raise KubernetesError(status.code, status.reason, status.message, doing=f"watch {self._resource.plural}")
-        if event.type == "BOOKMARK":
-            version = _MARK.decode(event.object).metadata.resource_version
+        try:
+            change = self._handler.changes.decode(line)
+        except msgspec.ValidationError:
+            self._refuse(line)
+            raise
+        version = change.object.metadata.resource_version
+        if change.type == "ERROR":
+            self._refuse(line)
+        elif change.type == "BOOKMARK":
             self._handler.bookmark(version)
         else:
-            version = self._handler.apply(event.type, event.object)
+            self._handler.apply(change.type, change.object)
         self._version = version or self._version
+
+    def _refuse(self, line: bytes) -> None:
+        """Raise what the API says instead of a change, if it does."""
+        event = _ERROR.decode(line)
+        if event.type == "ERROR":
+            status = event.object
+            raise KubernetesError(status.code, status.reason, status.message, doing=f"watch {self._resource.plural}")

@@ -23,12 +23,16 @@ class WatchStream:
 
         Raises KubernetesError when the connection breaks or says nothing for the read time-out.
         """
-        rest = b""
+        begun: list[bytes] = []
         try:
             for part in self._connection.parts(self._head):
-                lines = (rest + part).split(b"\n")
-                rest = lines.pop()
-                yield from (line for line in lines if line.strip())
+                first, *others = part.split(b"\n")
+                begun.append(first)
+                for other in others:
+                    line = b"".join(begun)
+                    begun = [other]
+                    if line.strip():
+                        yield line
         except (OSError, WireError) as error:
             if not self._closed.is_set():
                 reason = "Silent" if isinstance(error, TimeoutError) else "Disconnected"

@@ -178,7 +178,7 @@ def test_the_cache_answers_while_a_list_is_taken_in() -> None:
 def test_what_is_kept_of_a_desktop_is_a_small_part_of_what_the_api_tells() -> None:
     cache = PodCache()
     told = msgspec.json.encode(manifest(1))
-    cache.apply("ADDED", msgspec.Raw(told))
+    cache.apply("ADDED", pod_from(manifest(1)))
     kept = cache._pods["desktop-1"].packed
     assert len(kept) < len(told) / 20
     assert b"f:field" not in kept
@@ -194,7 +194,7 @@ def test_a_purge_leaves_nothing_behind() -> None:
     for number in range(1000):
         gone = manifest(number)
         gone["metadata"]["resourceVersion"] = str(5000 + number)
-        cache.apply("DELETED", msgspec.Raw(msgspec.json.encode(gone)))
+        cache.apply("DELETED", pod_from(gone))
     now[0] = REMEMBERED_SECONDS + 1
     assert cache.forget_old_deletions()
     assert not cache.forget_old_deletions()

@@ -26,10 +26,6 @@ def pod(name: str = "fry-00001", version: int = 10, uid: str = "u1", phase: str 
     }
 
 
-def raw(obj: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(obj))
-
-
 def relist(cache: PodCache, version: int, *pods: Any) -> None:
     """What the reflector tells of a list that shows these pods, a page each."""
     for one in pods:
@@ -58,9 +54,9 @@ def test_a_listed_pod_is_found_by_name_by_user_and_by_type(cache: PodCache) -> N
 
 
 def test_an_older_version_never_replaces_a_newer_one(cache: PodCache) -> None:
-    cache.apply("MODIFIED", raw(pod(version=12, phase="Running")))
+    cache.apply("MODIFIED", pod_from(pod(version=12, phase="Running")))
     cache.take(pod_from(pod(version=11, phase="Pending")))
-    cache.apply("MODIFIED", raw(pod(version=11, phase="Pending")))
+    cache.apply("MODIFIED", pod_from(pod(version=11, phase="Pending")))
     found = cache.get("fry-00001")
     assert found is not None
     assert found.phase == "Running"
@@ -72,15 +68,15 @@ def test_what_this_process_wrote_is_there_before_the_watch_says_so(
     relist(cache, 5)
     cache.take(pod_from(pod(version=10)))
     assert cache.get("fry-00001") is not None
-    cache.apply("ADDED", raw(pod(version=10)))
+    cache.apply("ADDED", pod_from(pod(version=10)))
     assert heard == [("ADDED", "fry-00001", "Pending")]
 
 
 def test_a_pod_the_watch_has_already_seen_die_is_not_brought_back_by_a_late_answer(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
-    cache.apply("ADDED", raw(pod(version=10)))
-    cache.apply("DELETED", raw(pod(version=12)))
+    cache.apply("ADDED", pod_from(pod(version=10)))
+    cache.apply("DELETED", pod_from(pod(version=12)))
     cache.take(pod_from(pod(version=10)))
     cache.take(pod_from(pod(version=13)))
     assert cache.get("fry-00001") is None
@@ -97,13 +93,13 @@ def test_a_late_answer_about_a_pod_that_came_and_went_unseen_is_ignored(cache: P
 def test_a_pod_made_again_under_the_same_name_replaces_the_old_one(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
-    cache.apply("ADDED", raw(pod(version=10)))
+    cache.apply("ADDED", pod_from(pod(version=10)))
     cache.take(pod_from(pod(version=20, uid="u2")))
     found = cache.get("fry-00001")
     assert found is not None
     assert found.uid == "u2"
     assert cache.was_deleted("u1")
-    cache.apply("DELETED", raw(pod(version=19, uid="u1")))
+    cache.apply("DELETED", pod_from(pod(version=19, uid="u1")))
     assert cache.get("fry-00001") is not None
     assert [change for change, _, _ in heard] == ["ADDED", "DELETED", "ADDED"]
 
@@ -111,7 +107,7 @@ def test_a_pod_made_again_under_the_same_name_replaces_the_old_one(
 def test_a_new_list_drops_what_is_gone_but_keeps_what_was_written_after_it(
     cache: PodCache, heard: list[tuple[str, str, str]]
 ) -> None:
-    cache.apply("ADDED", raw(pod("fry-00001", 10, "u1")))
+    cache.apply("ADDED", pod_from(pod("fry-00001", 10, "u1")))
     cache.take(pod_from(pod("fry-00002", 40, "u2")))
     relist(cache, 30)
     assert cache.get("fry-00001") is None
@@ -127,14 +123,14 @@ def test_a_new_list_tells_only_of_what_changed(cache: PodCache, heard: list[tupl
 
 
 def test_a_label_that_changes_moves_the_pod_in_the_index(cache: PodCache) -> None:
-    cache.apply("ADDED", raw(pod(version=10)))
-    cache.apply("MODIFIED", raw(pod(version=11, access_userid="zoidberg")))
+    cache.apply("ADDED", pod_from(pod(version=10)))
+    cache.apply("MODIFIED", pod_from(pod(version=11, access_userid="zoidberg")))
     assert cache.of_user("fry", DESKTOP) == []
     assert len(cache.of_user("zoidberg", DESKTOP)) == 1
 
 
 def test_a_pod_being_deleted_is_not_usable_at_once(cache: PodCache) -> None:
-    cache.apply("ADDED", raw(pod(version=10, phase="Running")))
+    cache.apply("ADDED", pod_from(pod(version=10, phase="Running")))
     cache.mark_terminating("fry-00001", "another")
     assert choose(cache.of_user("fry", DESKTOP)) is not None
     cache.mark_terminating("fry-00001", "u1")
@@ -142,7 +138,7 @@ def test_a_pod_being_deleted_is_not_usable_at_once(cache: PodCache) -> None:
 
 
 def test_forgetting_needs_the_right_uid(cache: PodCache) -> None:
-    cache.apply("ADDED", raw(pod(version=10)))
+    cache.apply("ADDED", pod_from(pod(version=10)))
     cache.forget("fry-00001", "another")
     assert cache.get("fry-00001") is not None
     cache.forget("fry-00001", "u1")
@@ -160,8 +156,8 @@ def test_waiting_ends_when_the_condition_holds(cache: PodCache) -> None:
     thread = threading.Thread(target=lambda: results.append(cache.wait("fry-00001", running, Deadline(20))))
     thread.start()
     assert waiting.wait(20)
-    cache.apply("ADDED", raw(pod(version=10)))
-    cache.apply("MODIFIED", raw(pod(version=11, phase="Running")))
+    cache.apply("ADDED", pod_from(pod(version=10)))
+    cache.apply("MODIFIED", pod_from(pod(version=11, phase="Running")))
     thread.join(20)
     assert results == [True]
 
@@ -191,13 +187,13 @@ def test_a_failing_listener_does_not_stop_the_others(cache: PodCache, heard: lis
         raise ValueError(change)
 
     cache._listeners.insert(0, fails)
-    cache.apply("ADDED", raw(pod()))
+    cache.apply("ADDED", pod_from(pod()))
     assert heard == [("ADDED", "fry-00001", "Pending")]
 
 
 def test_the_memory_of_deleted_pods_is_bounded(cache: PodCache) -> None:
     for number in range(MAX_REMEMBERED + 10):
-        cache.apply("DELETED", raw(pod(version=number + 1, uid=f"u{number}")))
+        cache.apply("DELETED", pod_from(pod(version=number + 1, uid=f"u{number}")))
     assert not cache.was_deleted("u0")
     assert cache.was_deleted(f"u{MAX_REMEMBERED + 9}")
 
@@ -213,15 +209,15 @@ class Clock:
 def test_a_deletion_is_forgotten_after_a_minute(by: str) -> None:
     clock = Clock()
     cache = PodCache(clock=clock)
-    cache.apply("DELETED", raw(pod(uid="u1")))
+    cache.apply("DELETED", pod_from(pod(uid="u1")))
     clock.now = REMEMBERED_SECONDS - 1
-    cache.apply("DELETED", raw(pod("leela-00001", 11, uid="u2")))
+    cache.apply("DELETED", pod_from(pod("leela-00001", 11, uid="u2")))
     assert cache.was_deleted("u1")
     clock.now = REMEMBERED_SECONDS + 1
     if by == "a call":
         cache.forget_old_deletions()
     else:
-        cache.apply("DELETED", raw(pod("bender-00001", 12, uid="u3")))
+        cache.apply("DELETED", pod_from(pod("bender-00001", 12, uid="u3")))
     assert not cache.was_deleted("u1")
     assert cache.was_deleted("u2")
 
@@ -229,8 +225,8 @@ def test_a_deletion_is_forgotten_after_a_minute(by: str) -> None:
 def test_a_late_answer_does_not_bring_back_a_pod_whose_deletion_is_forgotten() -> None:
     clock = Clock()
     cache = PodCache(clock=clock)
-    cache.apply("ADDED", raw(pod(version=10)))
-    cache.apply("DELETED", raw(pod(version=12)))
+    cache.apply("ADDED", pod_from(pod(version=10)))
+    cache.apply("DELETED", pod_from(pod(version=12)))
     clock.now = REMEMBERED_SECONDS + 1
     cache.forget_old_deletions()
     cache.take(pod_from(pod(version=11, phase="Running")))

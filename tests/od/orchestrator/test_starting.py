@@ -11,7 +11,7 @@ from oc.model.deadline import Deadline
 from oc.od.orchestrator.errors import LaunchFailedError
 from oc.od.orchestrator.eventfeed import EventFeed
 from oc.od.orchestrator.podcache import PodCache
-from oc.od.orchestrator.podmodel import Pod, pod_from
+from oc.od.orchestrator.podmodel import Pod, PodEvent, pod_from
 from oc.od.orchestrator.starting import Patience, PodStarter, PodVanishedError
 from oc.od.orchestrator.startrules import RULES, Verdict, Where
 
@@ -117,7 +117,7 @@ def wait(
     with starter.watching("fry-1", progress) as watch:
         for text in said:
             event = {"involvedObject": {"name": "fry-1"}, "reason": "Pulling", "message": text}
-            events.apply("ADDED", msgspec.Raw(msgspec.json.encode(event)))
+            events.apply("ADDED", msgspec.convert(event, PodEvent))
         return watch.wait_running(uid, Deadline(seconds))
 
 
@@ -174,7 +174,7 @@ def test_events_of_other_pods_and_removed_events_are_not_told() -> None:
     with events.subscribe("fry-1", told.append):
         for change, name in (("ADDED", "leela-1"), ("DELETED", "fry-1"), ("ADDED", "fry-1")):
             body = {"involvedObject": {"name": name}, "message": name, "metadata": {"resourceVersion": "9"}}
-            assert events.apply(change, msgspec.Raw(msgspec.json.encode(body))) == "9"
-    events.apply("ADDED", msgspec.Raw(msgspec.json.encode({"involvedObject": {"name": "fry-1"}})))
+            events.apply(change, msgspec.convert(body, PodEvent))
+    events.apply("ADDED", msgspec.convert({"involvedObject": {"name": "fry-1"}}, PodEvent))
     assert [event.message for event in told] == ["fry-1"]
     assert progress.texts == []

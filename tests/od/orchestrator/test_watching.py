@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from oc.od.orchestrator.podcache import PodCache
 from oc.od.orchestrator.podmodel import SHARED_SELECTOR
 from oc.od.orchestrator.reflector import Reflector
 from oc.od.orchestrator.resources import PODS as POD_RESOURCE
+from oc.od.orchestrator.watchstream import WatchStream
 from tests.waiting import eventually
 
 from .support import CLIENT, PODS, ClusterAdmin, Progress
@@ -153,6 +154,25 @@ def test_an_error_in_the_stream_says_whether_a_new_list_is_needed(
         subject._take(event("ERROR", {"kind": "Status", "status": "Failure", "code": code, "reason": "Expired"}))
     subject._failed(caught.value)
     assert subject._version == kept
+
+
+def test_a_change_that_cannot_be_read_is_no_error_of_the_api(client: KubernetesClient) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        reflector(client)._take(event("ADDED", {"metadata": {"name": 7}}))
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+def test_lines_are_whole_however_they_come(pieces: int) -> None:
+    lines = [b'{"a":1}', b"{}", b'{"b":"' + b"x" * 500 + b'"}']
+    text = b"\n\n" + b"\n".join(lines) + b'\n \n{"never":"ended'
+
+    class Parts:
+        def parts(self, head: object) -> Iterator[bytes]:
+            return (text[start : start + pieces] for start in range(0, len(text), pieces))
+
+        def close(self) -> None: ...
+
+    assert list(WatchStream(Parts(), None, "watching")) == lines  # type: ignore[arg-type]
 
 
 def test_pauses_grow_to_a_minute_and_the_first_one_is_short() -> None:
