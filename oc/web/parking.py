@@ -59,7 +59,7 @@ class Parking:
         self._resting: dict[int, tuple[Connection, int]] = {}
         self._kept = 0
         self._unsent = 0
-        self.most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        self.most = _most(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._paused_until = -math.inf
         self._troubled = -math.inf
         self._stopping = self._closed = False
@@ -202,6 +202,13 @@ class Parking:
         for connection in closed:
             connection.close()
         return len(closed)
+
+
+def _most(descriptors: int) -> int:
+    """How many connections may rest in a process that may have so many descriptors."""
+    return (
+        MOST_CONNECTIONS if descriptors == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, max(8, descriptors // 2))
+    )
 
 
 def _since(one: tuple[int, tuple[Connection, int]]) -> float:

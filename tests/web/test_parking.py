@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import resource
 import select
 import socket
 import struct
@@ -243,6 +244,13 @@ def test_of_too_many_connections_those_that_wait_longest_are_closed(
     new[-1].sendall(HEALTH)
     assert answer(new[-1]).startswith(b"HTTP/1.1 200")
     assert caplog.text.count("those that wait longest") == 1
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "most"), [(1024, 512), (1_048_576, 10_000), (resource.RLIM_INFINITY, 10_000), (4, 8)]
+)
+def test_at_most_half_of_the_descriptors_are_taken_for_connections(descriptors: int, most: int) -> None:
+    assert parking._most(descriptors) == most
 
 
 class Failing:
