@@ -333,7 +333,7 @@ class KubernetesClient:
         try:
             connection, head = self._wire.open(data, min(CONNECT_TIMEOUT, silence), silence)
         except WireError as error:
-            raise _unanswered(error, doing, maybe_done=False) from error
+            raise _unanswered(error, doing, maybe_done=error.sent) from error
         self._note(head.status)
         return connection, head
 
@@ -368,7 +368,7 @@ class KubernetesClient:
             try:
                 answer = self._send(verb, url, payload, content_type, limit, doing=doing)
                 self.observe(verb, kind, answer.status, started)
-                if answer.status < 400:
+                if answer.status < 300:  # the API redirects nobody: that is somebody else, before it
                     return answer.body
                 raise _error(answer.status, answer.fields, answer.body, doing)
             except KubernetesError as error:
@@ -419,7 +419,7 @@ def _unanswered(error: WireError, doing: str, *, maybe_done: bool) -> Kubernetes
 def refusal(connection: Connection, head: Head, doing: str) -> KubernetesError:
     """What the API says instead of opening what was asked for; the connection is closed."""
     try:
-        return _error(head.status, head.fields, connection.body(head), doing)
+        return _error(head.status, head.fields, connection.body(head, time.monotonic() + CALL_TIMEOUT), doing)
     except (OSError, WireError):
         return _error(head.status, head.fields, b"", doing)
     finally:
@@ -444,7 +444,7 @@ def _error(code: int, fields: Mapping[str, str], body: bytes, doing: str) -> Kub
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
+    return float(text) if text and text.isdecimal() else None
 
 
 def _pause(error: KubernetesError, attempt: int, repeat: bool) -> float | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from kubernetes.client import Configuration
 from kubernetes.client.rest import should_bypass_proxies
+from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 
 from oc.errors import ODError
 from oc.od.orchestrator import wire
@@ -16,6 +17,9 @@ from oc.od.orchestrator.tls import ResumingContext, ServerTls
 from oc.od.orchestrator.wire import Connection, WireError
 
 PORTS: Final = {"http": 80, "https": 443}
+SOCKET_OPTIONS: Final = tcp_keepalive_socket_options()
+"""As client-go's, TCP_NODELAY too: balancers forget connections that are idle, in minutes and without a word; what is
+written to one then is lost. Probes keep it alive, or find out."""
 
 
 class ServerConnection(Connection):
@@ -36,12 +40,16 @@ class Dialer:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        parts = urlsplit(configuration.host)
-        if parts.scheme not in PORTS or not parts.hostname:
+        try:
+            parts = urlsplit(configuration.host)
+            host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+        except (KeyError, ValueError):
+            host, port = None, 0
+        if not host:
             raise ODError("the address of the Kubernetes API is no URL", doing=f"reading {configuration.host!r}")
         self._configuration = configuration
         self._tls = ServerTls(configuration) if parts.scheme == "https" else None
-        self._address = (parts.hostname, parts.port or PORTS[parts.scheme])
+        self._address = (host, port)
         self._proxy = _proxy(configuration)
         self.host = parts.netloc.rpartition("@")[2]
         self.origin = f"{parts.scheme}://{parts.netloc}"
@@ -50,13 +58,14 @@ class Dialer:
         """A new connection, in ``seconds`` a step. Raises OSError, WireError."""
         sock = socket.create_connection(self._proxy or self._address, seconds)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for option in SOCKET_OPTIONS:
+                sock.setsockopt(*option)
             if self._proxy:
                 self._tunnel(sock, seconds)
             if self._tls is None:
                 return Connection(sock)
             name = self._configuration.tls_server_name or self._address[0]
-            return ServerConnection(self._tls.context().connect(sock, name))
+            return ServerConnection(self._tls.context().connect(sock, name.rstrip(".")))
         except BaseException:
             sock.close()
             raise

@@ -101,7 +101,9 @@ def _connect(
         raise refusal(connection, head, doing)
     accepted = base64.b64encode(hashlib.sha1(f"{key}{_WEBSOCKET}".encode(), usedforsecurity=False).digest()).decode()
     if (
-        head.fields.get("sec-websocket-accept") != accepted
+        head.fields.get("upgrade", "").lower() != "websocket"
+        or "upgrade" not in head.fields.get("connection", "").lower()
+        or head.fields.get("sec-websocket-accept") != accepted
         or head.fields.get("sec-websocket-protocol") not in PROTOCOLS
     ):
         connection.close()
@@ -118,11 +120,13 @@ def _collect(frames: websocket.WebSocket, until: Deadline, output_limit: int, do
             raise ExecError(status=504, doing=f"{doing}: no exit status in time")
         frames.settimeout(left)
         try:
-            opcode, data = frames.recv_data()
+            opcode, data = frames.recv_data(control_frame=True)
         except websocket.WebSocketTimeoutException:
             continue
         except (websocket.WebSocketException, OSError) as error:
             raise ExecError(doing=f"{doing}: {type(error).__name__}") from error
+        if opcode in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
+            continue  # was answered; the time left is less now
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             raise ExecError(doing=f"{doing}: closed without an exit status")
         channel, payload = (data[0], data[1:]) if data else (255, b"")

@@ -23,7 +23,7 @@ class ResumingContext(ssl.SSLContext):
 
     def keep_session(self, sock: ssl.SSLSocket) -> None:
         """Keep a new session for the next connection: its ticket came behind the handshake (RFC 8446 4.6.1)."""
-        if not sock.session_reused:
+        if sock.session_reused is False:  # None: closed before
             self.last_session = sock.session
 
 
@@ -49,6 +49,7 @@ class ServerTls:
 
 def _context(configuration: Configuration) -> ResumingContext:
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["http/1.1"])  # a balancer that speaks more would choose
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

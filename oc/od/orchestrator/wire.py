@@ -10,6 +10,7 @@ import contextlib
 import re
 import select
 import socket
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ READ_BYTES: Final = 16 * 1024  # a TLS record
 MAX_HEAD: Final = 64 * 1024
 MAX_SIZE_LINE: Final = 4096
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?")
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _UNSAFE = re.compile(r"[\r\n\0]")
 
@@ -35,7 +37,7 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What comes before a body. Names of ``fields`` are lower case; of equal ones the last is kept.
+    """What comes before a body. Names of ``fields`` are lower case; equal ones are one list (RFC 9110 5.2).
 
     length: of the body, None when it is chunked or ends with the connection.
     """
@@ -75,19 +77,23 @@ def head_of(raw: bytes) -> Head:
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        fields[name.lower()] = value.strip()
+        name, value = name.lower(), value.strip()
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
     status = int(status_line[2])
-    chunked = fields.get("transfer-encoding", "").lower() == "chunked"
+    coding = fields.get("transfer-encoding", "").lower()
+    chunked = coding == "chunked"
     length: int | None = None
     if status < 200 or status in (204, 304):
         length, chunked = 0, False
+    elif coding not in ("", "chunked") or fields.get("content-encoding", "identity").lower() != "identity":
+        raise WireError("an answer in a coding that was not asked for")
     elif not chunked and (text := fields.get("content-length")) is not None:
-        if not text.isdecimal():
+        if not _LENGTH.fullmatch(text):
             raise WireError("an answer of no known length")
         length = int(text)
-    wish = fields.get("connection", "").lower()
-    lasting = wish != "close" and (status_line[1] == "1" or wish == "keep-alive") and (chunked or length is not None)
-    return Head(status, fields, length, chunked, lasting)
+    wishes = [one.strip() for one in fields.get("connection", "").lower().split(",")]
+    lasting = "close" not in wishes and (status_line[1] == "1" or "keep-alive" in wishes)
+    return Head(status, fields, length, chunked, lasting and status >= 200 and (chunked or length is not None))
 
 
 class Connection:
@@ -109,19 +115,23 @@ class Connection:
         Raises OSError, WireError.
         """
         self.settimeout(seconds)
-        self._socket.sendall(data)
-        while True:
-            head = head_of(self._until(b"\r\n\r\n", MAX_HEAD))
-            if head.status >= 200 or head.status == 101:
-                return head
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise WireError("the request was not taken", late=True, sent=False) from error
+        except OSError as error:
+            # A server that reads no further may have said why (413, 429); what it did not get whole it did not do.
+            try:
+                return self._final_head()
+            except (OSError, WireError):
+                raise WireError(type(error).__name__, sent=False) from error
+        return self._final_head()
 
-    def body(self, head: Head) -> bytes:
-        """The whole body. Raises OSError, WireError."""
-        if head.length is None:
-            return b"".join(self.parts(head))
+    def body(self, head: Head, until: float) -> bytes:
+        """The whole body, if it keeps coming not longer than until this monotonic second. Raises OSError, WireError."""
         data = self._ahead
-        if len(data) < head.length:
-            return b"".join(self.parts(head))
+        if head.length is None or len(data) < head.length:
+            return b"".join(self._in_time(head, until))
         self._ahead = data[head.length :]
         return data[: head.length]
 
@@ -183,6 +193,18 @@ class Connection:
 
     # -- reading -----------------------------------------------------------------------------------------------
 
+    def _final_head(self) -> Head:
+        while True:
+            head = head_of(self._until(b"\r\n\r\n", MAX_HEAD))
+            if head.status >= 200 or head.status == 101:
+                return head
+
+    def _in_time(self, head: Head, until: float) -> Iterator[bytes]:
+        for part in self.parts(head):
+            yield part
+            if time.monotonic() > until:
+                raise TimeoutError
+
     def _until(self, mark: bytes, limit: int) -> bytes:
         data = self._ahead
         while (end := data.find(mark)) < 0:
@@ -220,27 +242,32 @@ class Connection:
 class Wire:
     """The connections to one server, the one used last first; what is idle is closed with it. Thread-safe.
 
-    dial: makes a connection within so many seconds; raises OSError, WireError. kept: so many idle ones at most.
+    dial: makes a connection within so many seconds; raises OSError, WireError. kept: about so many idle ones at most.
     """
 
     def __init__(self, dial: Callable[[float], Connection], kept: int) -> None:
         self._dial = dial
-        self._idle: deque[Connection] = deque(maxlen=kept)
+        self._kept = kept
+        self._idle: deque[Connection] = deque()
         weakref.finalize(self, _close, self._idle)
 
     def exchange(self, data: bytes, connect_seconds: float, seconds: float) -> Answer:
-        """Send a request and read the whole answer. seconds: the server may be silent. Raises WireError."""
-        connection = self._kept() or self._new(connect_seconds)
+        """Send a request and read the whole answer. Raises WireError.
+
+        seconds: the server may be silent so long, and an answer that keeps coming may take twice that.
+        """
+        connection = self._ready() or self._new(connect_seconds)
+        until = time.monotonic() + seconds
         try:
             head = connection.ask(data, seconds)
-            body = connection.body(head)
+            body = connection.body(head, until)
         except (OSError, WireError) as error:
             connection.close()
             raise _failed(error, sent=True) from error
         except BaseException:
             connection.close()
             raise
-        if head.lasting and len(self._idle) < (self._idle.maxlen or 0):
+        if head.lasting and len(self._idle) < self._kept:
             self._idle.append(connection)
         else:
             connection.close()
@@ -264,7 +291,7 @@ class Wire:
         except (OSError, WireError) as error:
             raise _failed(error, sent=False) from error
 
-    def _kept(self) -> Connection | None:
+    def _ready(self) -> Connection | None:
         while connection := self._last():
             if connection.is_idle():
                 return connection
@@ -284,5 +311,6 @@ def _close(idle: deque[Connection]) -> None:
 
 
 def _failed(error: OSError | WireError, *, sent: bool) -> WireError:
-    text = str(error) if isinstance(error, WireError) else type(error).__name__
-    return WireError(text, late=isinstance(error, TimeoutError), sent=sent)
+    if isinstance(error, WireError):
+        return WireError(str(error), late=error.late, sent=sent and error.sent)
+    return WireError(type(error).__name__, late=isinstance(error, TimeoutError), sent=sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import config as kubernetes_config
@@ -16,6 +17,7 @@ from oc.model.identity import Identity, Login, PosixAccount
 from oc.od.orchestrator import KubernetesClient, Orchestrator
 from oc.od.settings import Settings
 
+from .scripted import Play, Server
 from .support import ClusterAdmin, account_files, settings_with
 
 NODE_OPTIONS = {
@@ -136,6 +138,20 @@ def logged_in(orchestrator: Orchestrator, login: Login) -> Identity:
     """Somebody whose login secrets are written."""
     orchestrator.write_login_secrets(login)
     return login.identity
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start servers that play scripts."""
+    made: list[Server] = []
+
+    def start(script: list[list[Play]], pieces: int | None = None, **options: Any) -> Server:
+        made.append(Server(script, pieces, **options))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

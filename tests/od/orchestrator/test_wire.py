@@ -6,10 +6,9 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes.client import Configuration
@@ -23,98 +22,7 @@ from oc.od.orchestrator.reflector import Reflector
 from oc.od.orchestrator.resources import PODS, SECRETS
 from oc.od.orchestrator.wire import Connection, Wire, WireError
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-EMPTY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"items":[]}'
-Script = list[list[bytes]]
-
-
-class Server:
-    """Plays a script: for each connection, what to send after each request, at most ``pieces`` bytes at a time.
-
-    hang_up: the connection ends behind the last answer, not when the client leaves. ``asked``: the requests, by
-    connection. ``over``: set when a client has left.
-    """
-
-    def __init__(
-        self, script: Script, pieces: int | None = None, *, hang_up: bool = False, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._script = script
-        self._pieces = pieces
-        self._hang_up = hang_up
-        self._tls = tls
-        self.port: int = self._listener.getsockname()[1]
-        self.asked: list[list[bytes]] = []
-        self.over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        for answers in self._script:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with suppress(OSError), self._secured(connection) as secured:
-                secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._converse(secured, answers)
-            self.over.set()
-
-    def _secured(self, connection: socket.socket) -> socket.socket:
-        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
-
-    def _converse(self, connection: socket.socket, answers: list[bytes]) -> None:
-        asked: list[bytes] = []
-        self.asked.append(asked)
-        for answer in answers:
-            asked.append(self._request(connection))
-            step = self._pieces or max(1, len(answer))
-            for start in range(0, len(answer), step):
-                connection.sendall(answer[start : start + step])
-        connection.settimeout(10)
-        while not self._hang_up and connection.recv(1024):
-            pass
-
-    @staticmethod
-    def _request(connection: socket.socket) -> bytes:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += connection.recv(65536) or b"\r\n\r\n"
-        length = int(next((line[15:] for line in data.split(b"\r\n") if line.startswith(b"Content-Length:")), b"0"))
-        while len(data.partition(b"\r\n\r\n")[2]) < length:
-            data += connection.recv(65536)
-        return data
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    made: list[Server] = []
-
-    def start(script: Script, pieces: int | None = None, **options: Any) -> Server:
-        made.append(Server(script, pieces, **options))
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.close()
-
-
-def wire_to(server: Server, kept: int = 4) -> Wire:
-    return Wire(lambda seconds: Connection(socket.create_connection(("127.0.0.1", server.port), seconds)), kept)
-
-
-def client_of(server: Server) -> KubernetesClient:
-    configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{server.port}"
-    configuration.proxy = None
-    return KubernetesClient(configuration, "abcdesktop", sleep=lambda seconds: None)
-
-
-def ask(subject: Wire, seconds: float = 5.0) -> wire.Answer:
-    return subject.exchange(wire.request("GET", "/x", {"Host": "h"}), 5.0, seconds)
+from .scripted import EMPTY, OK, Server, ask, chunk, client_of, wire_to
 
 
 @pytest.mark.parametrize("pieces", [None, 1, 7])
@@ -329,10 +237,6 @@ class Noting:
     def apply(self, change: str, pod: Pod) -> None:
         self.applied.append(pod.name)
         self.told.set()
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def test_a_watch_that_is_closed_in_the_middle_of_a_line_ends_quietly(
