@@ -26,10 +26,11 @@ SHORT = "short"
 
 @dataclass(eq=False, slots=True)
 class _Caller:
-    """Who wants a place: how many of them are inside and wait, and whether that counts."""
+    """Who wants a place: how many of them are inside and wait, and whether that counts. turn: to be told to enter."""
 
     counts: list[int]
     named: bool
+    turn: threading.Condition
 
 
 class Lane:
@@ -48,7 +49,7 @@ class Lane:
         self._inside = 0
         self._line: list[_Caller] = []
         self._of_user: dict[str, list[int]] = {}
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
 
     @property
     def capacity(self) -> int:
@@ -58,7 +59,7 @@ class Lane:
     @property
     def load(self) -> tuple[int, int]:
         """How many are inside, and how many wait."""
-        with self._condition:
+        with self._lock:
             return self._inside, len(self._line)
 
     @contextmanager
@@ -69,32 +70,40 @@ class Lane:
         told: called with the place in the queue, 1 for the next, while waiting, when it changes, at most once a
         second. Raises UnavailableError (503) when the lane and its queue are full, or patience ends.
         """
-        with self._condition:
+        with self._lock:
             counts = self._of_user.setdefault(user, [0, 0]) if user else [0, 0]
-            me = _Caller(counts, bool(user))
+            me = _Caller(counts, bool(user), threading.Condition(self._lock))
             try:
                 if not self._may_enter(me):
                     self._wait(me, told)
             except BaseException:
                 self._forget(user)
+                self._call_next()
                 raise
             self._inside += 1
             counts[INSIDE] += 1
+            self._call_next()
         try:
             yield
         finally:
-            with self._condition:
+            with self._lock:
                 self._inside -= 1
                 counts[INSIDE] -= 1
                 self._forget(user)
-                # One waiting may be over its share while the next is not.
-                self._condition.notify_all()
+                self._call_next()
 
     def _may_enter(self, me: _Caller) -> bool:
         if self._inside >= self.size or self._has_share(me):
             return False
         earlier = itertools.takewhile(lambda one: one is not me, self._line)
         return all(self._has_share(one) for one in earlier)
+
+    def _call_next(self) -> None:
+        """Wake the one who may enter now, nobody else: it calls the next one when it has entered, or given up."""
+        for one in self._line:
+            if self._may_enter(one):
+                one.turn.notify()
+                return
 
     def _has_share(self, one: _Caller) -> bool:
         return one.named and one.counts[INSIDE] >= max(1, self.size * 3 // 4)
@@ -119,22 +128,20 @@ class Lane:
                 if left <= 0:
                     raise self._full()
                 if told is None:
-                    self._condition.wait(left)
+                    me.turn.wait(left)
                 else:
-                    self._condition.wait_for(lambda: self._may_enter(me), min(left, TELL_SECONDS))
+                    me.turn.wait_for(lambda: self._may_enter(me), min(left, TELL_SECONDS))
         finally:
             self._line.remove(me)
             me.counts[WAITING] -= 1
-            # Who comes next may enter beside the one who has entered, or in place of the one who gave up.
-            self._condition.notify_all()
 
     def _tell(self, told: Callable[[int], None], place: int) -> None:
         """Telling takes a round trip: not while others wait for the lock."""
-        self._condition.release()
+        self._lock.release()
         try:
             told(place)
         finally:
-            self._condition.acquire()
+            self._lock.acquire()
 
     def _forget(self, user: str) -> None:
         if user and not any(self._of_user[user]):

@@ -136,12 +136,60 @@ def test_nobody_is_refused_while_those_who_wait_have_free_places_and_only_not_ru
     waiting = threading.Thread(target=work)
     waiting.start()
     assert until(lambda: lane.load == (1, 1))
-    with lane._condition:  # nobody else gets to run
+    with lane._lock:  # nobody else gets to run
         first.__exit__(None, None, None)
         assert lane.load == (0, 1)
         with lane.enter():
             assert lane.load == (1, 0)
     waiting.join(20)
+
+
+def test_everybody_who_waits_gets_a_turn_however_many_come_and_go():
+    lane = Lane("test", size=3, queue=60, patience=20)
+    inside, most = 0, 0
+    counting = threading.Lock()
+
+    def work(number: int) -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with lane.enter(f"user{number % 2}" if number % 4 else ""):
+                with counting:
+                    inside += 1
+                    most = max(most, inside)
+                with counting:
+                    inside -= 1
+
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(work, range(40)))
+    assert lane.load == (0, 0)
+    assert most <= 3
+
+
+def test_a_place_that_becomes_free_wakes_one_of_those_who_wait(monkeypatch: pytest.MonkeyPatch):
+    lane = Lane("test", size=1, queue=10, patience=20)
+    woken: list[bool] = []
+    wait = threading.Condition.wait
+
+    def counted(self: threading.Condition, timeout: float | None = None) -> bool:
+        found = wait(self, timeout)
+        if self._lock is lane._lock:  # type: ignore[attr-defined]
+            woken.append(found)
+        return found
+
+    def work() -> None:
+        with lane.enter():
+            pass
+
+    with lane.enter():
+        monkeypatch.setattr(threading.Condition, "wait", counted)
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        assert until(lambda: lane.load == (1, 8))
+        woken.clear()
+    for thread in threads:
+        thread.join(20)
+    assert len(woken) == 8
 
 
 def test_patience_ends():
