@@ -202,9 +202,9 @@ def test_pauses_put_clients_into_their_order() -> None:
         order.append(name)
 
     with serving(lambda *_: OK) as (_, engine):
-        engine.start(script("late", 0.05))
+        engine.start(script("late", 0.5))
         engine.start(script("early", 0.01))
-        engine.start(script("middle", 0.0), after=0.03)
+        engine.start(script("middle", 0.0), after=0.25)
         engine.run()
     assert order == ["early", "middle", "late"]
 
