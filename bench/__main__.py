@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.groups import GROUPS, Options, names
 from bench.limits import bare_rows, best_of_bare, costs
-from bench.measuring import Row
+from bench.measuring import Row, Stolen
 from bench.report import document, machine, render
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -37,7 +37,9 @@ def main() -> int:
         parser.error("a part of the scenarios is no table to keep")
     began = time.monotonic()
     facts = machine()
-    rows = run(options.scenario or names(), Options(options.minutes, options.minutes_two, options.users))
+    with Stolen() as stolen:
+        rows = run(options.scenario or names(), Options(options.minutes, options.minutes_two, options.users))
+    facts["taken by other tenants, % of the processors' time"] = round(stolen.share * 100, 1)
     facts["took minutes"] = round((time.monotonic() - began) / 60, 1)
     text = render(rows, facts, whole=not options.scenario)
     print(text)

@@ -9,12 +9,14 @@ from functools import partial
 from bench import boot, catalogue, desktops, directory, many, short
 from bench.launching import BAD_API_SERVER, LATE_SERVICES, launches
 from bench.limits import bare_handler, neighbour_rows, signature_row
-from bench.measuring import Row
+from bench.measuring import Row, Stolen
 from bench.users import active_users
 from bench.vanishing import vanishing
 from bench.world import World
 
 Say = Callable[[str], None]
+QUIET = 0.03
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,27 @@ _ALONE: Mapping[str, Scenario] = {
 }
 
 
-def measured(name: str, scenario: Callable[[], list[Row]], say: Say) -> list[Row]:
-    """The rows of a scenario. One that fails is a row that says so: the others are measured all the same."""
+def measured(name: str, scenario: Callable[[], list[Row]], say: Say, tries: int = 1) -> list[Row]:
+    """The rows of a scenario. One that fails is a row that says so: the others are measured all the same.
+
+    tries: how often it is measured while other tenants of the machine take more than QUIET of its processors' time; the
+    quietest counts.
+    """
+    found: dict[float, list[Row]] = {}
+    for _ in range(tries):
+        with Stolen() as stolen:
+            rows = _rows(name, scenario, say)
+        found[stolen.share] = rows
+        if stolen.share <= QUIET or any(row.failed for row in rows):
+            break
+        say(f"{name}: others took {stolen.share:.0%} of the processors' time")
+    share, rows = min(found.items(), key=lambda one: (not any(row.failed for row in one[1]), one[0]))
+    if tries > 1 and rows:
+        rows[0].facts["stolen_percent"] = share * 100
+    return rows
+
+
+def _rows(name: str, scenario: Callable[[], list[Row]], say: Say) -> list[Row]:
     try:
         rows = scenario()
     except (RuntimeError, OSError, TimeoutError) as error:
@@ -86,7 +107,7 @@ def _launches(chosen: Sequence[str], options: Options, say: Say) -> list[Row]:
     rows = []
     with World() as world:
         for name in chosen:
-            rows += measured(name, partial(_LAUNCHES[name], world), say)
+            rows += measured(name, partial(_LAUNCHES[name], world), say, TRIES)
     return rows
 
 
@@ -100,7 +121,7 @@ def _alone(chosen: Sequence[str], options: Options, say: Say) -> list[Row]:
     del options
     rows = []
     for name in chosen:
-        rows += measured(name, partial(_with_world, _ALONE[name]), say)
+        rows += measured(name, partial(_with_world, _ALONE[name]), say, TRIES)
     return rows
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,11 +114,22 @@ class Crowd:
             yield PROBE_SECONDS
 
 
-def every(seconds: float, action: Callable[[], object], crowd: Crowd) -> Script:
-    """Do something again and again while users come."""
-    while crowd.running:
-        yield seconds
-        action()
+@contextmanager
+def dropping_watches(world: World) -> Iterator[None]:
+    """Meanwhile the API server cuts all watches every 5 s. Not by the engine, which would measure its own waiting."""
+    over = threading.Event()
+
+    def drop() -> None:
+        while not over.wait(_DROP_SECONDS):
+            world.control.call("DELETE", "watches")
+
+    thread = threading.Thread(target=drop, name="drop-watches")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def launches(
@@ -134,10 +147,8 @@ def launches(
         with world.engine() as engine, PodWatch(world.stack) as watch:
             crowd = Crowd(engine, len(world.services))
             watcher = world.watcher()
-            with watcher.watching():
+            with watcher.watching(), dropping_watches(world) if rules else nullcontext():
                 crowd.come(count)
-                if rules:
-                    engine.start(every(_DROP_SECONDS, lambda: world.control.call("DELETE", "watches"), crowd))
                 engine.run()
             return figures(name, engine, crowd, watcher, watch)
     finally:

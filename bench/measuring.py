@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from bench.counters import Calls, RoundTrips
 from bench.load import Engine
@@ -38,6 +39,29 @@ class Process:
     def descriptors(self) -> int:
         """Number of open descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+@dataclass
+class Stolen:
+    """Of the processors' time between two moments, what other tenants of the machine took (proc(5), steal). share: 0 to
+    1, after the block.
+    """
+
+    share: float = 0.0
+
+    def __enter__(self) -> Self:
+        self._began = self._times()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stolen, total = (after - before for before, after in zip(self._began, self._times(), strict=True))
+        self.share = stolen / total if total else 0.0
+
+    @staticmethod
+    def _times() -> tuple[int, int]:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(text) for text in file.readline().split()[1:9]]
+        return ticks[7], sum(ticks)
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
 import ssl
 import threading
@@ -12,12 +11,56 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+import msgspec
 
 from devstack.stack import Stack
 
 USER_LABEL = "access_userid"
 _SECONDS = 3600
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str = ""
+    uid: str = ""
+    labels: dict[str, str] = {}
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+
+
+class _Condition(msgspec.Struct):
+    type: str
+    status: str
+
+
+class _Status(msgspec.Struct):
+    conditions: list[_Condition] | None = None
+
+
+class _Pod(msgspec.Struct):
+    """What counts here; where it stands for an error, ``status`` is a text."""
+
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    status: _Status | str | None = None
+
+    @property
+    def ready(self) -> bool:
+        conditions = self.status.conditions if isinstance(self.status, _Status) else None
+        return any(one.type == "Ready" and one.status == "True" for one in conditions or ())
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: _Pod
+
+
+class _List(msgspec.Struct):
+    metadata: _Meta
+    items: list[_Pod]
+
+
+_EVENT, _LIST = msgspec.json.Decoder(_Event), msgspec.json.Decoder(_List)
 
 
 @dataclass
@@ -44,6 +87,7 @@ class PodWatch:
         self._thread = threading.Thread(target=self._follow, name="pod-watch", daemon=True)
         self._listening = threading.Event()
         self._connection: http.client.HTTPSConnection | None = None
+        self._version = ""
         self._over = False
 
     def __enter__(self) -> Self:
@@ -71,7 +115,7 @@ class PodWatch:
         return any(first.ending is None or second.created < first.ending for first, second in pairwise(own))
 
     def _follow(self) -> None:
-        """Once more from now on when the watch is cut: what was missed shows as a pod without a time."""
+        """A watch that is cut goes on where it was. Lists are long: they would hold up whoever measures."""
         while not self._over:
             try:
                 self._watch()
@@ -83,30 +127,33 @@ class PodWatch:
             self._address, timeout=_SECONDS, context=self._context
         )
         try:
-            connection.request("GET", self._path, headers=self._headers)
-            listed = json.loads(connection.getresponse().read())
-            for pod in listed["items"]:
-                self._take("ADDED", pod)
-            since = f"&watch=1&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds={_SECONDS}"
+            if not self._version:
+                connection.request("GET", self._path, headers=self._headers)
+                listed = _LIST.decode(connection.getresponse().read())
+                for pod in listed.items:
+                    self._take("ADDED", pod)
+                self._version = listed.metadata.resource_version
+            since = f"&watch=1&resourceVersion={self._version}&timeoutSeconds={_SECONDS}"
             connection.request("GET", self._path + since, headers=self._headers)
             answer = connection.getresponse()
             self._listening.set()
             while line := answer.readline():
-                event = json.loads(line)
-                self._take(event["type"], event["object"])
+                event = _EVENT.decode(line)
+                self._take(event.type, event.object)
+                # an error says that the version is too old
+                self._version = "" if event.type == "ERROR" else event.object.metadata.resource_version or self._version
         finally:
             connection.close()
 
-    def _take(self, kind: str, pod: dict[str, Any]) -> None:
-        now, metadata = time.perf_counter(), pod.get("metadata", {})
-        if kind not in ("ADDED", "MODIFIED", "DELETED") or "uid" not in metadata:
+    def _take(self, kind: str, pod: _Pod) -> None:
+        now, metadata = time.perf_counter(), pod.metadata
+        if kind not in ("ADDED", "MODIFIED", "DELETED") or not metadata.uid:
             return
-        seen = self.desktops.get(metadata["uid"])
+        seen = self.desktops.get(metadata.uid)
         if seen is None:
-            userid = metadata.get("labels", {}).get(USER_LABEL, "")
-            seen = self.desktops[metadata["uid"]] = Seen(metadata["name"], userid, now)
-        conditions = pod.get("status", {}).get("conditions") or []
-        if seen.ready is None and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+            userid = metadata.labels.get(USER_LABEL, "")
+            seen = self.desktops[metadata.uid] = Seen(metadata.name, userid, now)
+        if seen.ready is None and pod.ready:
             seen.ready = now
-        if seen.ending is None and (kind == "DELETED" or metadata.get("deletionTimestamp")):
+        if seen.ending is None and (kind == "DELETED" or metadata.deletion_timestamp):
             seen.ending = now

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.launching import AUTH, LAUNCHED, POLL, POLL_SECONDS, Crowd, Visit, added_ms
 from bench.load import Answer, Ask, Engine, Script
-from bench.podwatch import PodWatch, Seen
+from bench.podwatch import PodWatch, Seen, _Event, _Pod
 from bench.users import Day, Intervals, Page, refresh_times
 from bench.vanishing import _cut
 
@@ -186,12 +187,25 @@ def test_the_time_added_begins_when_the_desktop_is_ready() -> None:
 def test_events_of_a_watch_become_times() -> None:
     made = watch()
     pod: dict[str, Any] = {"metadata": {"uid": "1", "name": "p", "labels": {"access_userid": "u"}}, "status": {}}
-    made._take("ADDED", pod)
+
+    def tell(kind: str, **more: str) -> None:
+        seen = {**pod, "metadata": {**pod["metadata"], **more}}
+        made._take(kind, msgspec.convert(seen, _Pod))
+
+    tell("ADDED")
     assert made.desktops["1"].ready is None
     pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-    made._take("MODIFIED", pod)
+    tell("MODIFIED")
     ready = made.desktops["1"].ready
     assert ready is not None
-    made._take("MODIFIED", {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "now"}})
+    tell("MODIFIED", deletionTimestamp="now")
     assert made.desktops["1"].ready == ready
     assert made.desktops["1"].ending is not None
+
+
+def test_an_error_of_a_watch_has_no_pod() -> None:
+    made = watch()
+    gone = b'{"type":"ERROR","object":{"kind":"Status","status":"Failure","metadata":{},"code":410}}'
+    event = msgspec.json.decode(gone, type=_Event)
+    made._take(event.type, event.object)
+    assert not made.desktops

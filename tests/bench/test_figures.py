@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from bench import applications
+from bench.groups import measured
 from bench.limits import BARE, Bare, Costs, best_of, best_of_bare, costs
-from bench.measuring import Row
+from bench.measuring import Row, Stolen
 from bench.report import document, render, requests_table, targets_table
 from bench.statistics import quantile, slope
 from bench.targets import TARGETS, Target
@@ -150,3 +152,26 @@ def test_the_catalogue_is_as_large_as_the_shipped_one_and_always_the_same() -> N
     assert 1_700_000 < len(json.dumps(made)) < 1_900_000
     assert made == applications.documents()
     assert len({document["Id"] for document in made}) == 116
+
+
+def test_a_scenario_is_measured_again_while_others_take_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([0.2, 0.05, 0.1])
+    monkeypatch.setattr(Stolen, "_times", staticmethod(_clock_of(taken)))
+    runs = iter([row(cpu_ms=1.0), row(cpu_ms=2.0), row(cpu_ms=3.0)])
+    [best] = measured("launch1", lambda: [next(runs)], lambda text: None, tries=3)
+    assert best.cpu_ms == 2.0
+    assert best.facts["stolen_percent"] == pytest.approx(5.0)
+
+
+def test_a_quiet_scenario_is_measured_once_and_a_failed_one_is_not_repeated_until_it_succeeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Stolen, "_times", staticmethod(_clock_of(iter([0.0, 0.5]))))
+    assert measured("launch1", lambda: [row(cpu_ms=1.0)], lambda text: None, tries=3)[0].cpu_ms == 1.0
+    assert measured("launch1", lambda: [row(failed=1)], lambda text: None, tries=3)[0].failed == 1
+
+
+def _clock_of(shares: Iterator[float]) -> Callable[[], tuple[int, int]]:
+    """Processor times by which the next share is stolen between the first and the second look."""
+    looks = (ticks for share in shares for ticks in ((0, 0), (round(share * 1000), 1000)))
+    return lambda: next(looks)
