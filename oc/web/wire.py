@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
+
+from oc.sockettimes import RECEIVE, limit_time
 
 HEAD_SECONDS: Final = 20.0
 """For a request line and its headers."""
@@ -64,12 +65,8 @@ class Waiting:
 
 
 def limit_reads(sock: socket.socket) -> None:
-    """Have the kernel end a wait for bytes after FOLLOWING_SECONDS, on this socket and on those it accepts.
-
-    Python's own timeouts poll before each call, and give the interpreter to another thread once more.
-    """
-    limit = struct.pack("@ll", 0, int(FOLLOWING_SECONDS * 1_000_000))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    """Have the kernel end a wait for bytes after FOLLOWING_SECONDS, on this socket and on those it accepts."""
+    limit_time(sock, RECEIVE, FOLLOWING_SECONDS)
 
 
 class Stream:
