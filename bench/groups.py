@@ -64,15 +64,15 @@ def measured(name: str, scenario: Callable[[], list[Row]], say: Say, tries: int 
     tries: how often it is measured while other tenants of the machine take more than QUIET of its processors' time; the
     quietest counts.
     """
-    found: dict[float, list[Row]] = {}
+    found: list[tuple[float, list[Row]]] = []
     for _ in range(tries):
         with Stolen() as stolen:
             rows = _rows(name, scenario, say)
-        found[stolen.share] = rows
+        found.append((stolen.share, rows))
         if stolen.share <= QUIET or any(row.failed for row in rows):
             break
         say(f"{name}: others took {stolen.share:.0%} of the processors' time")
-    share, rows = min(found.items(), key=lambda one: (not any(row.failed for row in one[1]), one[0]))
+    share, rows = min(found, key=lambda one: (not any(row.failed for row in one[1]), one[0]))
     if tries > 1 and rows:
         rows[0].facts["stolen_percent"] = share * 100
     return rows

@@ -16,51 +16,10 @@ from typing import Self
 import msgspec
 
 from devstack.stack import Stack
+from oc.od.orchestrator.podmodel import POD_CHANGE, POD_LIST, Pod
 
 USER_LABEL = "access_userid"
 _SECONDS = 3600
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    uid: str = ""
-    labels: dict[str, str] = {}
-    resource_version: str = ""
-    deletion_timestamp: str | None = None
-
-
-class _Condition(msgspec.Struct):
-    type: str
-    status: str
-
-
-class _Status(msgspec.Struct):
-    conditions: list[_Condition] | None = None
-
-
-class _Pod(msgspec.Struct):
-    """What counts here; where it stands for an error, ``status`` is a text."""
-
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
-    status: _Status | str | None = None
-
-    @property
-    def ready(self) -> bool:
-        conditions = self.status.conditions if isinstance(self.status, _Status) else None
-        return any(one.type == "Ready" and one.status == "True" for one in conditions or ())
-
-
-class _Event(msgspec.Struct):
-    type: str
-    object: _Pod
-
-
-class _List(msgspec.Struct):
-    metadata: _Meta
-    items: list[_Pod]
-
-
-_EVENT, _LIST = msgspec.json.Decoder(_Event), msgspec.json.Decoder(_List)
 
 
 @dataclass
@@ -129,7 +88,7 @@ class PodWatch:
         try:
             if not self._version:
                 connection.request("GET", self._path, headers=self._headers)
-                listed = _LIST.decode(connection.getresponse().read())
+                listed = POD_LIST.decode(connection.getresponse().read())
                 for pod in listed.items:
                     self._take("ADDED", pod)
                 self._version = listed.metadata.resource_version
@@ -138,14 +97,25 @@ class PodWatch:
             answer = connection.getresponse()
             self._listening.set()
             while line := answer.readline():
-                event = _EVENT.decode(line)
-                self._take(event.type, event.object)
-                # an error says that the version is too old
-                self._version = "" if event.type == "ERROR" else event.object.metadata.resource_version or self._version
+                if not self._hear(line):
+                    self._version = ""
+                    return
         finally:
             connection.close()
 
-    def _take(self, kind: str, pod: _Pod) -> None:
+    def _hear(self, line: bytes) -> bool:
+        """Take a line of the watch; False for an error, which says that the version is too old."""
+        try:
+            event = POD_CHANGE.decode(line)
+        except msgspec.ValidationError:  # what an error has in place of a pod
+            return False
+        if event.type == "ERROR":
+            return False
+        self._take(event.type, event.object)
+        self._version = event.object.metadata.resource_version or self._version
+        return True
+
+    def _take(self, kind: str, pod: Pod) -> None:
         now, metadata = time.perf_counter(), pod.metadata
         if kind not in ("ADDED", "MODIFIED", "DELETED") or not metadata.uid:
             return
@@ -153,7 +123,7 @@ class PodWatch:
         if seen is None:
             userid = metadata.labels.get(USER_LABEL, "")
             seen = self.desktops[metadata.uid] = Seen(metadata.name, userid, now)
-        if seen.ready is None and pod.ready:
+        if seen.ready is None and any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions):
             seen.ready = now
-        if seen.ending is None and (kind == "DELETED" or metadata.deletion_timestamp):
+        if seen.ending is None and (kind == "DELETED" or pod.terminating):
             seen.ending = now

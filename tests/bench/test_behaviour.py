@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import msgspec
 import pytest
 
 from bench.launching import AUTH, LAUNCHED, POLL, POLL_SECONDS, Crowd, Visit, added_ms
 from bench.load import Answer, Ask, Engine, Script
-from bench.podwatch import PodWatch, Seen, _Event, _Pod
+from bench.podwatch import PodWatch, Seen
 from bench.users import Day, Intervals, Page, refresh_times
 from bench.vanishing import _cut
+from oc.od.orchestrator.podmodel import pod_from
 
 
 def reply(status: int = 200, head: bytes = b"", **result: Any) -> Answer:
@@ -190,7 +190,7 @@ def test_events_of_a_watch_become_times() -> None:
 
     def tell(kind: str, **more: str) -> None:
         seen = {**pod, "metadata": {**pod["metadata"], **more}}
-        made._take(kind, msgspec.convert(seen, _Pod))
+        made._take(kind, pod_from(seen))
 
     tell("ADDED")
     assert made.desktops["1"].ready is None
@@ -206,6 +206,5 @@ def test_events_of_a_watch_become_times() -> None:
 def test_an_error_of_a_watch_has_no_pod() -> None:
     made = watch()
     gone = b'{"type":"ERROR","object":{"kind":"Status","status":"Failure","metadata":{},"code":410}}'
-    event = msgspec.json.decode(gone, type=_Event)
-    made._take(event.type, event.object)
+    assert not made._hear(gone)
     assert not made.desktops

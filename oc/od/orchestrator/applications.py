@@ -244,16 +244,13 @@ class ApplicationRunner:
         lost = False
         while True:
             try:
-                pod = self._client.create(PODS, manifest, deadline=deadline, decoder=POD)
+                return self._cache.take(self._client.create(PODS, manifest, deadline=deadline, decoder=POD))
             except KubernetesError as error:
                 if error.code == 409:
                     return self._own(manifest, deadline) if lost else None
                 if not error.maybe_done or deadline.remaining() < 1:
                     raise _refused(error) from error
                 lost = True
-            else:
-                self._cache.take(pod)
-                return pod
             self._sleep(random.uniform(0.05, 0.2))
 
     def _own(self, manifest: Json, deadline: Deadline) -> Pod | None:
@@ -266,8 +263,7 @@ class ApplicationRunner:
             raise
         if live.labels != manifest["metadata"]["labels"]:
             return None
-        self._cache.take(live)
-        return live
+        return self._cache.take(live)
 
     def _overwrite(self, desktop: Desktop, kind: str, deadline: Deadline) -> Mapping[str, Any]:
         """Variables printed by the configured script in the desktop; none when it fails, which is logged."""

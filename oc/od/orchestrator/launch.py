@@ -146,7 +146,7 @@ class Launcher:
         """The user's desktop pods. They are not listed again right after a list that had none: what came up since
         has the name of the claim, and is found by that when the pod is posted.
         """
-        user = labels.identity_labels(request.identity)["access_userid"]
+        user = labels.userid_label(request.identity.userid)
         if attempt == 0 and request.looked and not self._cache.of_user(user, DESKTOP):
             return []
         return self.live_desktops(request.identity, request.deadline)
@@ -244,6 +244,7 @@ class Launcher:
         while True:
             try:
                 pod = self._client.create(PODS, manifest, deadline=request.deadline, decoder=POD)
+                return self._cache.take(pod), True
             except KubernetesError as error:
                 if error.code != 409 and not error.maybe_done:
                     raise LaunchFailedError(
@@ -251,9 +252,6 @@ class Launcher:
                         doing=f"creating pod {name}",
                     ) from error
                 last = error
-            else:
-                self._cache.take(pod)
-                return pod, True
             try:
                 pod = self._client.get(PODS, name, deadline=request.deadline, decoder=POD)
             except KubernetesError as error:

@@ -153,9 +153,10 @@ class PodCache:
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def take(self, pod: Pod) -> None:
-        """Take an answer of the API to this process in, unless the watch knows better already."""
+    def take(self, pod: Pod) -> Pod:
+        """Take an answer of the API to this process in, unless the watch knows better already; gives it back."""
         self._put(pod, watched=False)
+        return pod
 
     def forget(self, name: str, uid: str) -> None:
         """Take note that the API says the pod of that uid is gone."""

@@ -258,15 +258,9 @@ class Wire:
         """
         connection = self._ready() or self._new(connect_seconds)
         until = time.monotonic() + seconds
-        try:
+        with _closed_on_failure(connection):
             head = connection.ask(data, seconds)
             body = connection.body(head, until)
-        except (OSError, WireError) as error:
-            connection.close()
-            raise _failed(error, sent=True) from error
-        except BaseException:
-            connection.close()
-            raise
         if head.lasting and len(self._idle) < self._kept:
             self._idle.append(connection)
         else:
@@ -276,14 +270,8 @@ class Wire:
     def open(self, data: bytes, connect_seconds: float, seconds: float) -> tuple[Connection, Head]:
         """Send a request on a new connection, which is the caller's from then on. Raises WireError."""
         connection = self._new(connect_seconds)
-        try:
+        with _closed_on_failure(connection):
             return connection, connection.ask(data, seconds)
-        except (OSError, WireError) as error:
-            connection.close()
-            raise _failed(error, sent=True) from error
-        except BaseException:
-            connection.close()
-            raise
 
     def _new(self, seconds: float) -> Connection:
         try:
@@ -303,6 +291,19 @@ class Wire:
             return self._idle.pop()
         except IndexError:
             return None
+
+
+@contextlib.contextmanager
+def _closed_on_failure(connection: Connection) -> Iterator[None]:
+    """What is under way cannot be gone on with after a failure. Raises WireError."""
+    try:
+        yield
+    except (OSError, WireError) as error:
+        connection.close()
+        raise _failed(error, sent=True) from error
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _close(idle: deque[Connection]) -> None:

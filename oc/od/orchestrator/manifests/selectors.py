@@ -76,5 +76,6 @@ def is_users(settings: Settings, identity: Identity, found: Mapping[str, str]) -
 
 def belongs_to(identity: Identity, found: Mapping[str, str]) -> bool:
     """Ownership check of log, env, stop and removal (8.4): user id **and** provider are the caller's."""
-    mine = labels.identity_labels(identity)
-    return all(found.get(key) == mine[key] for key in ("access_userid", "access_provider"))
+    return found.get("access_userid") == labels.userid_label(identity.userid) and (
+        found.get("access_provider") == labels.provider_label(identity.provider)
+    )
